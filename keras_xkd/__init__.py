@@ -1,0 +1,3 @@
+"""Cross-modal knowledge distillation in Keras 3."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,30 @@
+"""One decorator that gives an object its public name.
+
+Keras serialises objects by registered name. Registering every public class
+and function here, with its public path, keeps saved files independent of the
+folder in which the code happens to live.
+"""
+
+import keras
+
+PUBLIC = {}
+
+
+def keras_xkd_export(path):
+    """Registers a class or function under its public path.
+
+    Args:
+        path: The full public name, such as `"keras_xkd.losses.InfoNCE"`.
+
+    Returns:
+        A decorator that records the object in `PUBLIC` and, for classes and
+        functions that Keras may serialise, registers it with Keras.
+    """
+
+    def decorator(obj):
+        PUBLIC[path] = obj
+        return keras.saving.register_keras_serializable(package="keras_xkd")(
+            obj
+        )
+
+    return decorator

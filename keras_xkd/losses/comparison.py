@@ -1,0 +1,89 @@
+import keras
+from keras import ops
+
+
+class Comparison(keras.losses.Loss):
+    """A loss that compares one output of a teacher with that of a student.
+
+    This is what the distillation losses of this package have in common: the
+    name of the output that they read, and what they need beside it. `y_true`
+    is the teacher, `y_pred` the student, and `call` returns one value per
+    sample, so that `sample_weight` and `reduction` work as in Keras.
+
+    Class attributes:
+        output: The entry of the networks' outputs that is compared.
+        needs: Names of the further arguments that `call` accepts, among
+            `"labels"` (class indices or one-hot rows) and `"mask"`
+            (shape `(batch,)`, 1 for the samples that take part; a loss that
+            couples the samples of a batch leaves the others out of its rows,
+            columns and normalisers, and returns 0 for them).
+
+    Args:
+        output: Overrides the class attribute.
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Type of the computation, float32 by default also when the
+            networks compute in float16.
+    """
+
+    output = "features"
+    needs = ()
+
+    def __init__(
+        self,
+        output=None,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if output is not None:
+            self.output = output
+
+    def __call__(self, y_true, y_pred, sample_weight=None, **context):
+        unknown = set(context) - set(self.needs)
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} accepts {list(self.needs)} beside "
+                f"`y_true` and `y_pred`. Received: {sorted(unknown)}"
+            )
+        # A padding mask has one more axis than the values returned by `call`:
+        # it is an argument here, not a weight of the result.
+        padding = getattr(y_pred, "_keras_mask", None)
+        if padding is None and not context:
+            return super().__call__(y_true, y_pred, sample_weight)
+        if padding is not None:
+            context["padding"] = padding
+            y_pred = ops.copy(y_pred)
+        return _InContext(self, context)(y_true, y_pred, sample_weight)
+
+    def companion(self, teacher_shape, student_shape):
+        """Returns the layer that holds this loss's weights, if it has any.
+
+        A loss is stateless. One that learns an embedding or remembers past
+        samples returns here a layer, which the distiller owns, saves and
+        calls in place of the loss: `layer(teacher, student, sample_id=None,
+        training=False)`, one value per sample.
+
+        Args:
+            teacher_shape: Shape of the teacher's output, batch axis included.
+            student_shape: Shape of the student's output.
+        """
+        return None
+
+    def get_config(self):
+        return {**super().get_config(), "output": self.output}
+
+
+class _InContext(keras.losses.Loss):
+    """The same loss with its further arguments bound."""
+
+    def __init__(self, loss, context):
+        super().__init__(
+            name=loss.name, reduction=loss.reduction, dtype=loss.dtype
+        )
+        self.loss = loss
+        self.context = context
+
+    def call(self, y_true, y_pred):
+        return self.loss.call(y_true, y_pred, **self.context)
