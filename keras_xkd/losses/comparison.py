@@ -17,6 +17,8 @@ class Comparison(keras.losses.Loss):
             (shape `(batch,)`, 1 for the samples that take part; a loss that
             couples the samples of a batch leaves the others out of its rows,
             columns and normalisers, and returns 0 for them).
+        same_width: Whether teacher and student must have the same last axis.
+            A distiller then projects the student where they differ.
 
     Args:
         output: Overrides the class attribute.
@@ -28,6 +30,7 @@ class Comparison(keras.losses.Loss):
 
     output = "features"
     needs = ()
+    same_width = True
 
     def __init__(
         self,

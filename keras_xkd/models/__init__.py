@@ -1,0 +1,3 @@
+"""Networks, and tools that make networks."""
+
+from keras_xkd.models.tap import tap

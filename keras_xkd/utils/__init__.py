@@ -1,0 +1,3 @@
+"""What several parts of the package use."""
+
+from keras_xkd.utils.modalities import select_modalities

@@ -1,0 +1,186 @@
+import jax
+import jax.numpy as jnp
+import keras
+from keras import ops
+
+from keras_xkd.utils.modalities import MissingModalityError
+
+
+def no_gradient(fn, *args, **kwargs):
+    """Runs `fn` as a constant."""
+    outputs = fn(*args, **kwargs)
+    return keras.tree.map_structure(ops.stop_gradient, outputs)
+
+
+class BackendTrainer:
+    """The training and test steps of a `Distiller` on JAX."""
+
+    def train_step(self, state, data):
+        trainable, non_trainable, optimizer_state, metrics = state
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def objective(trainable):
+            totals, report, new_state = self._stateless_objective(
+                trainable, non_trainable, x, y, sample_weight, training=True
+            )
+            with keras.StatelessScope(
+                zip(self.optimizer.variables, optimizer_state, strict=True)
+            ):
+                scaled = [self.optimizer.scale_loss(t) for t in totals]
+            return scaled, (totals, report, new_state)
+
+        # One forward pass; one cotangent per player pulls back its own total.
+        scaled, pull_back, (totals, report, new_non_trainable) = jax.vjp(
+            objective, trainable, has_aux=True
+        )
+        gradients = [None] * len(trainable)
+        for player in range(len(scaled)):
+            cotangents = [
+                (jnp.ones_like if i == player else jnp.zeros_like)(total)
+                for i, total in enumerate(scaled)
+            ]
+            (found,) = pull_back(cotangents)
+            for i in self.ownership.indices(player, self.trainable_variables):
+                gradients[i] = found[i]
+        new_trainable, new_optimizer_state = self.optimizer.stateless_apply(
+            optimizer_state, gradients, trainable
+        )
+        new_state = (new_trainable, new_non_trainable, new_optimizer_state)
+        if self.on_nonfinite == "raise":
+            finite = jnp.all(jnp.isfinite(jnp.stack(totals)))
+            new_state = jax.tree.map(
+                lambda new, old: jnp.where(finite, new, old),
+                tuple(list(part) for part in new_state),
+                (list(trainable), list(non_trainable), list(optimizer_state)),
+            )
+        logs, metrics = self._stateless_record(
+            metrics, new_state[1], report, totals, x, y, sample_weight
+        )
+        return logs, (*new_state, metrics)
+
+    def test_step(self, state, data):
+        trainable, non_trainable, metrics = state
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        totals, report, non_trainable = self._stateless_objective(
+            trainable, non_trainable, x, y, sample_weight, training=False
+        )
+        logs, metrics = self._stateless_record(
+            metrics, non_trainable, report, totals, x, y, sample_weight
+        )
+        return logs, (trainable, non_trainable, metrics)
+
+    def _stateless_objective(
+        self, trainable, non_trainable, x, y, sample_weight, training
+    ):
+        mapping = [
+            *zip(self.trainable_variables, trainable, strict=True),
+            *zip(self.non_trainable_variables, non_trainable, strict=True),
+        ]
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            totals, report = self.objective(x, y, sample_weight, training)
+        new_state = [
+            scope.get_current_value(v) for v in self.non_trainable_variables
+        ]
+        return totals, report, new_state
+
+    def _stateless_record(
+        self, metrics, non_trainable, report, totals, x, y, sample_weight
+    ):
+        mapping = [
+            *zip(self.metrics_variables, metrics, strict=True),
+            *zip(self.non_trainable_variables, non_trainable, strict=True),
+        ]
+        with keras.StatelessScope(mapping) as scope:
+            logs = self.record(report, totals, x, y, sample_weight)
+        return logs, [
+            scope.get_current_value(v) for v in self.metrics_variables
+        ]
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._keep_state(
+                self.train_function, self.check_finite
+            )
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._keep_state(self.test_function)
+
+    def make_predict_function(self, force=False):
+        if self.predict_function is None or force:
+            super().make_predict_function(force)
+            self.predict_function = self._keep_state(self.predict_function)
+
+    def _keep_state(self, function, check=None):
+        """Makes an exception in a step leave the model's variables in place.
+
+        Keras takes the values off the variables before a step and puts them
+        back from `_jax_state`, which an exception in the first step would
+        leave unset.
+        """
+
+        def step(state, iterator):
+            try:
+                outputs, new_state = function(state, iterator)
+            except Exception:
+                # Unless the step had begun, which used the old values up.
+                values = [value for part in state for value in part]
+                if not any(value.is_deleted() for value in values):
+                    self._set_jax_state(state)
+                    self.jax_state_sync()
+                    self._jax_state_synced = False
+                raise
+            self._set_jax_state(new_state)
+            if check is not None:
+                check(outputs)
+            return outputs, new_state
+
+        return step
+
+    def _set_jax_state(self, state):
+        names = {
+            4: ("trainable", "non_trainable", "optimizer", "metrics"),
+            3: ("trainable", "non_trainable", "metrics"),
+            2: ("trainable", "non_trainable"),
+        }[len(state)]
+        self._jax_state = {
+            f"{name}_variables": values
+            for name, values in zip(names, state, strict=True)
+        }
+        self._jax_state_synced = False
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        if data_batch is None:
+            data_batch = self.first_batch(iterator)
+        self._discover(data_batch)
+        super()._symbolic_build(data_batch=data_batch)
+
+    def _discover(self, batch):
+        """Learns the names of the terms before a step is traced.
+
+        JAX needs every metric variable beforehand, also those that a metric
+        makes when it first sees data.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        kind = repr(keras.tree.map_structure(jnp.ndim, (x, y, sample_weight)))
+        if kind in self._discovered:
+            return
+        for training in (True, False):
+            report = {}
+
+            def trace(x, y, sample_weight, training=training, report=report):
+                _, found = self.objective(x, y, sample_weight, training)
+                report.update(found)
+                self.role_metrics.update(y, found["predictions"], None)
+
+            try:
+                with keras.StatelessScope(collect_losses=True):
+                    jax.eval_shape(trace, x, y, sample_weight)
+            except MissingModalityError:
+                # An evaluation may lack what training needs; a training step
+                # raises this again.
+                continue
+            self.terms.ensure(report["terms"], report["extras"])
+        self._discovered.add(kind)

@@ -1,0 +1,66 @@
+import keras
+import torch
+
+
+def no_gradient(fn, *args, **kwargs):
+    """Runs `fn` as a constant. No activation is kept."""
+    with torch.no_grad():
+        return fn(*args, **kwargs)
+
+
+class BackendTrainer:
+    """The training and test steps of a `Distiller` on PyTorch."""
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        variables = self.ownership.variables
+        guarded = self.on_nonfinite == "raise"
+        if guarded:
+            state = self.non_trainable_variables
+            before = [v.value.detach().clone() for v in state]
+        totals, report = self.objective(x, y, sample_weight, training=True)
+        gradients = [None] * len(variables)
+        for player, total in enumerate(totals):
+            own = self.ownership.indices(player, variables)
+            if not own or not total.requires_grad:
+                continue
+            found = torch.autograd.grad(
+                self.optimizer.scale_loss(total),
+                [variables[i].value for i in own],
+                retain_graph=player + 1 < len(totals),
+                allow_unused=True,
+            )
+            for i, gradient in zip(own, found, strict=True):
+                gradients[i] = gradient
+        gradients = self.fill_gradients(gradients, variables)
+        with torch.no_grad():
+            if guarded and not torch.isfinite(torch.stack(totals)).all():
+                for variable, old in zip(state, before, strict=True):
+                    variable.assign(old)
+            else:
+                self.optimizer.apply(gradients, variables)
+            return self.record(report, totals, x, y, sample_weight)
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        totals, report = self.objective(x, y, sample_weight, training=False)
+        return self.record(report, totals, x, y, sample_weight)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = _checked(self, self.train_function)
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        if data_batch is None:
+            data_batch = self.first_batch(iterator)
+        super()._symbolic_build(data_batch=data_batch)
+
+
+def _checked(distiller, function):
+    def step(data):
+        logs = function(data)
+        distiller.check_finite(logs)
+        return logs
+
+    return step

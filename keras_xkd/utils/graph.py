@@ -1,0 +1,137 @@
+"""Questions about the graph of a Functional or Sequential network."""
+
+import keras
+
+# Layers without weights that may stand between the features and the logits.
+_DROPOUTS = (
+    keras.layers.Dropout,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+_SQUASHING = ("softmax", "sigmoid", "hard_sigmoid")
+
+
+def output_structure(network):
+    """The symbolic outputs of a network, None when they are not known.
+
+    A single tensor comes back as it is, a dict as a dict.
+    """
+    if isinstance(network, keras.Sequential):
+        return network.outputs[0] if network.built else None
+    if hasattr(network, "operations"):  # Functional
+        return network.output
+    return None
+
+
+def input_structure(network):
+    """The symbolic inputs of a Functional or Sequential network."""
+    if isinstance(network, keras.Sequential):
+        return network.inputs[0]
+    return network.input
+
+
+def features_before_head(network):
+    """The tensor that enters the linear head of a classifier.
+
+    Walks back from the single output over layers without weights to the one
+    `Dense` head and returns its input, before a dropout in front of it.
+
+    Raises:
+        ValueError: If the network is not made like that. The message says
+            why and asks for a dict of outputs or for `keras_xkd.models.tap`.
+    """
+    tensor = output_structure(network)
+    if tensor is None:
+        _refuse(network, "is neither a Functional nor a Sequential model")
+    if not isinstance(tensor, keras.KerasTensor):
+        _refuse(network, "has several outputs")
+    while True:
+        layer = tensor._keras_history.operation
+        if isinstance(layer, keras.Model):
+            _refuse(network, f"ends in the nested model '{layer.name}'")
+        if isinstance(layer, keras.layers.InputLayer):
+            _refuse(network, "has no `Dense` head")
+        if not isinstance(layer, keras.layers.Layer):
+            _refuse(network, f"ends in the operation '{layer.name}'")
+        if len(calls_of(network, layer)) > 1:
+            _refuse(network, f"calls the layer '{layer.name}' more than once")
+        if isinstance(layer, keras.layers.Dense):
+            break
+        if layer.weights:
+            _refuse(network, f"ends in '{layer.name}', not in a `Dense` layer")
+        tensor = _input_of(tensor, network)
+    features = _input_of(tensor, network)
+    while isinstance(features._keras_history.operation, _DROPOUTS):
+        features = _input_of(features, network)
+    return features
+
+
+def calls_of(network, layer):
+    """The calls (nodes) of `layer` in the graph of `network`."""
+    queue = keras.tree.flatten(output_structure(network))
+    seen, found = set(), []
+    while queue:
+        tensor = queue.pop()
+        node = _node(tensor)
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        queue.extend(node.input_tensors)
+        if tensor._keras_history.operation is layer:
+            found.append(node)
+    return found
+
+
+def squashing_of(tensor):
+    """The name of the softmax or sigmoid that a tensor comes from, or None."""
+    if not isinstance(tensor, keras.KerasTensor):
+        return None
+    operation = tensor._keras_history.operation
+    if isinstance(operation, keras.Model):
+        inner = output_structure(operation)
+        flat = keras.tree.flatten(inner)
+        index = tensor._keras_history.tensor_index
+        return squashing_of(flat[index]) if index < len(flat) else None
+    if isinstance(operation, keras.layers.Softmax):
+        return "softmax"
+    if isinstance(operation, keras.layers.Layer):
+        name = getattr(
+            getattr(operation, "activation", None), "__name__", None
+        )
+    else:
+        name = type(operation).__name__.lower()
+    if name in _SQUASHING:
+        return name
+    passes_on = _DROPOUTS + (
+        keras.layers.Reshape,
+        keras.layers.Flatten,
+        keras.layers.Identity,
+    )
+    if isinstance(operation, passes_on) or name == "linear":
+        if not getattr(operation, "weights", ()):
+            inputs = _node(tensor).input_tensors
+            return squashing_of(inputs[0]) if len(inputs) == 1 else None
+    return None
+
+
+def _node(tensor):
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _input_of(tensor, network):
+    inputs = _node(tensor).input_tensors
+    if len(inputs) != 1:
+        name = tensor._keras_history.operation.name
+        _refuse(network, f"merges several tensors in '{name}'")
+    return inputs[0]
+
+
+def _refuse(network, why):
+    raise ValueError(
+        f"The features of '{network.name}' cannot be found: it {why}. Let the "
+        'network return a dict such as `{"logits": ..., "features": ...}`, or '
+        'name the layer: `keras_xkd.models.tap(network, {"features": '
+        '"layer_name"})`.'
+    )

@@ -1,0 +1,97 @@
+"""What networks return, under the names that the losses use."""
+
+import keras
+
+from keras_xkd.utils.graph import features_before_head
+from keras_xkd.utils.graph import input_structure
+from keras_xkd.utils.graph import output_structure
+from keras_xkd.utils.graph import squashing_of
+
+
+class Outputs:
+    """Runs networks so that their outputs come as a dict of named tensors.
+
+    A network is never rewrapped: where a loss needs the features of a plain
+    classifier, a second model that shares its layers reads them in the same
+    forward pass.
+    """
+
+    def __init__(self):
+        self._views = {}
+
+    def run(self, network, inputs, training):
+        view = self._views.get(id(network), network)
+        outputs = view(inputs, training=training)
+        return outputs if isinstance(outputs, dict) else {"logits": outputs}
+
+    def require(self, network, name):
+        """Makes `run` return the output `name`, or raises and says why not."""
+        symbolic = self.symbolic(network)
+        if symbolic is None or name in symbolic:
+            return
+        structure = output_structure(network)
+        if name != "features" or not isinstance(structure, keras.KerasTensor):
+            raise ValueError(
+                f"A loss compares '{name}', but '{network.name}' returns "
+                f"{sorted(symbolic)}. Let it return a dict with the key "
+                f"'{name}', or use `keras_xkd.models.tap`."
+            )
+        self._views[id(network)] = keras.Model(
+            input_structure(network),
+            {"logits": structure, "features": features_before_head(network)},
+            name=network.name,
+        )
+
+    def symbolic(self, network):
+        """The named symbolic outputs, None when they are not known."""
+        structure = output_structure(self._views.get(id(network), network))
+        if isinstance(structure, keras.KerasTensor):
+            return {"logits": structure}
+        return structure if isinstance(structure, dict) else None
+
+    def shape(self, network, name):
+        """The static shape of an output, None when it is not known."""
+        tensor = (self.symbolic(network) or {}).get(name)
+        return None if tensor is None else tuple(tensor.shape)
+
+    def features_shape(self, network):
+        """The shape of the features if they can be found, else None."""
+        try:
+            structure = output_structure(network)
+            if isinstance(structure, keras.KerasTensor):
+                return tuple(features_before_head(network).shape)
+        except ValueError:
+            return None
+        return self.shape(network, "features")
+
+    def check_logits(self, network):
+        """Raises if what should be logits went through a softmax."""
+        tensor = (self.symbolic(network) or {}).get("logits")
+        squashing = squashing_of(tensor)
+        if squashing:
+            raise ValueError(
+                f"'{network.name}' ends in a {squashing}, but its output is "
+                "read as logits here. Remove the activation: the losses and "
+                "metrics of this package apply it themselves."
+            )
+
+
+def prediction(outputs):
+    """What metrics and the loss of the task read: logits, else the score."""
+    for name in ("logits", "score"):
+        if name in outputs:
+            return outputs[name]
+    raise ValueError(
+        "The loss of the task and the metrics read 'logits' or 'score'. The "
+        f"network returns {sorted(outputs)}"
+    )
+
+
+def get_output(outputs, name, role):
+    """One entry of a network's outputs."""
+    if name not in outputs:
+        raise ValueError(
+            f"A loss compares '{name}', but the {role} returns "
+            f"{sorted(outputs)}."
+        )
+    return outputs[name]

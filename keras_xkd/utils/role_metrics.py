@@ -1,0 +1,105 @@
+"""Metrics of the student, or of several roles by name."""
+
+import keras
+from keras import ops
+
+
+class RoleMetrics:
+    """The compiled metrics, each with the role whose predictions it reads.
+
+    Args:
+        metrics: A list for the student, or a dict `{role: metric or list}`,
+            whose metrics are then named `<role>_<metric>`.
+        weighted_metrics: The same, for metrics that read `sample_weight`.
+        roles: The valid role names.
+    """
+
+    def __init__(self, metrics, weighted_metrics, roles):
+        self.entries = []  # (role, metric, whether it is weighted)
+        self._add(metrics, False, roles)
+        self._add(weighted_metrics, True, roles)
+
+    def _add(self, metrics, weighted, roles):
+        if isinstance(metrics, dict):
+            unknown = sorted(set(metrics) - set(roles))
+            if unknown:
+                raise ValueError(
+                    f"`metrics` names the roles {unknown}; this model has "
+                    f"{sorted(roles)}."
+                )
+            groups = [(role, f"{role}_", m) for role, m in metrics.items()]
+        else:
+            groups = [("student", "", metrics)]
+        for role, prefix, group in groups:
+            for metric in keras.tree.flatten(group):
+                if metric is not None:
+                    metric = _resolve(metric, prefix)
+                    if weighted and metric.name in self.names:
+                        metric.name = f"weighted_{metric.name}"
+                    self.entries.append((role, metric, weighted))
+
+    @property
+    def roles(self):
+        return {role for role, _, _ in self.entries}
+
+    @property
+    def metrics(self):
+        return [metric for _, metric, _ in self.entries]
+
+    @property
+    def names(self):
+        return [metric.name for metric in self.metrics]
+
+    def update(self, y, predictions, sample_weight):
+        """Updates the metrics that have what they need; returns their values.
+
+        Args:
+            y: Labels, or None: then no metric can be updated.
+            predictions: A dict `{role: predictions}`; roles that did not run
+                are left out.
+            sample_weight: Weights of the samples, or None.
+        """
+        logs = {}
+        for role, metric, weighted in self.entries:
+            if y is None or role not in predictions:
+                continue
+            weight = sample_weight if weighted else None
+            metric.update_state(y, predictions[role], sample_weight=weight)
+            logs[metric.name] = metric.result()
+        return logs
+
+
+def _resolve(metric, prefix):
+    if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
+        resolved = keras.metrics.MeanMetricWrapper(_accuracy, name=metric)
+    elif metric == "binary_accuracy":
+        resolved = keras.metrics.BinaryAccuracy(threshold=0.0, name=metric)
+    else:
+        resolved = keras.metrics.get(metric)
+        if isinstance(metric, str) and isinstance(
+            resolved, keras.metrics.Metric
+        ):
+            config = resolved.get_config()
+            if config.get("from_logits") is False:
+                resolved = type(resolved)(**{**config, "from_logits": True})
+        if not isinstance(resolved, keras.metrics.Metric):
+            name = getattr(resolved, "__name__", type(resolved).__name__)
+            resolved = keras.metrics.MeanMetricWrapper(resolved, name=name)
+    if prefix:
+        resolved.name = prefix + resolved.name
+    return resolved
+
+
+def _accuracy(y_true, y_pred):
+    """Accuracy of logits, of the kind that the shapes ask for."""
+    classes = y_pred.shape[-1]
+    if classes == 1:
+        y_true = ops.reshape(y_true, ops.shape(y_pred))
+        matches = ops.equal(
+            ops.cast(y_true, "float32") > 0.5,
+            ops.cast(y_pred, "float32") > 0,
+        )
+        return ops.mean(ops.cast(matches, "float32"), axis=-1)
+    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == classes:
+        return keras.metrics.categorical_accuracy(y_true, y_pred)
+    return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)

@@ -1,0 +1,152 @@
+"""The named terms of an objective: their weights and their running means."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class Terms:
+    """Weights and running means of the loss terms, by name.
+
+    The weights are variables, so that a schedule can move them without a new
+    trace. They live outside the layers: they belong to `compile`, not to the
+    networks.
+
+    Args:
+        weights: A dict `{term: number}` of what is known beforehand.
+        known: Whether `weights` names all terms.
+    """
+
+    def __init__(self, weights, known=False):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.given = () if known else tuple(weights)
+        self.weights = {}
+        self.means = {}
+        for name, value in weights.items():
+            self._add_weight(name, value)
+
+    def ensure(self, terms, extras=()):
+        """Makes sure that every term has a weight and every log a mean."""
+        for name in terms:
+            if name not in self.weights:
+                self._add_weight(name, 1.0)
+            log = f"{name}_loss"
+            if log not in self.means:
+                self.means[log] = keras.metrics.Mean(name=log)
+        for name in extras:
+            if name not in self.means:
+                self.means[name] = keras.metrics.Mean(name=name)
+
+    def _add_weight(self, name, value):
+        self.weights[name] = keras.Variable(
+            float(value),
+            dtype="float32",
+            trainable=False,
+            name=f"{name}_loss_weight",
+        )
+
+    def check_names(self, terms):
+        """Raises if a weight was given for a term that does not exist."""
+        unknown = sorted(set(self.given) - set(terms))
+        if unknown and terms:
+            raise ValueError(
+                f"`loss_weights` names the terms {unknown}, but the terms are "
+                f"{sorted(terms)}."
+            )
+
+    def weight_values(self):
+        return {n: round(float(w.numpy()), 7) for n, w in self.weights.items()}
+
+    def set_weight(self, term, value):
+        if term not in self.weights:
+            raise ValueError(
+                f"There is no loss term '{term}'. The terms are "
+                f"{sorted(self.weights)}"
+            )
+        self.weights[term].assign(float(value))
+
+    @property
+    def metrics(self):
+        return [self.loss, *self.means.values()]
+
+    def total(self, terms, penalties=()):
+        """The weighted sum of `terms` plus `penalties`, in float32."""
+        total = ops.zeros((), "float32")
+        for name, value in terms.items():
+            # A term that is not known yet, in a symbolic run, weighs 1.
+            total = total + self.weights.get(name, 1.0) * value
+        for penalty in penalties:
+            total = total + ops.sum(ops.cast(penalty, "float32"))
+        return total
+
+    def update(self, loss, terms, extras, batch_size):
+        """Updates the running means; returns their values by log name."""
+        self.loss.update_state(loss, sample_weight=batch_size)
+        logs = {"loss": self.loss.result()}
+        values = {f"{name}_loss": value for name, value in terms.items()}
+        for name, value in {**values, **extras}.items():
+            mean = self.means[name]
+            mean.update_state(ops.mean(value), sample_weight=batch_size)
+            logs[name] = mean.result()
+        return logs
+
+
+def check_weights(given, defaults):
+    """The weights of all terms: the defaults, overridden by what was given.
+
+    Args:
+        given: A dict `{term: number}` or None.
+        defaults: A dict of all terms, or None if they are not known yet.
+    """
+    given = {} if given is None else given
+    if not isinstance(given, dict):
+        raise ValueError(
+            "`loss_weights` must be a dict `{term: number}`. "
+            f"Received: loss_weights={given}"
+        )
+    for name, value in given.items():
+        if not isinstance(value, (int, float, np.number)):
+            raise ValueError(
+                f"The weight of the term '{name}' must be a number. "
+                f"Received: {value!r}"
+            )
+    unknown = sorted(set(given) - set(given if defaults is None else defaults))
+    if unknown:
+        raise ValueError(
+            f"`loss_weights` names the terms {unknown}, but the terms are "
+            f"{sorted(defaults)}."
+        )
+    return {**(defaults or {}), **given}
+
+
+def reduce_term(value, sample_weight):
+    """A scalar in float32 from a scalar or one value per sample.
+
+    Values per sample are weighted and averaged as Keras does: their weighted
+    sum divided by the number of samples.
+    """
+    value = ops.cast(value, "float32")
+    if len(value.shape) == 0:
+        return value
+    if sample_weight is not None:
+        weight = ops.cast(sample_weight, "float32")
+        while len(weight.shape) > len(value.shape):
+            weight = ops.squeeze(weight, -1)
+        while len(weight.shape) < len(value.shape):
+            weight = ops.expand_dims(weight, -1)
+        value = value * weight
+    return ops.mean(value)
+
+
+def masked_weight(sample_weight, mask, reduction):
+    """Weights that leave absent samples out of the mean and its normaliser."""
+    if mask is None:
+        return sample_weight
+    weight = mask
+    if reduction in ("sum_over_batch_size", "mean"):
+        present = ops.maximum(ops.sum(mask), 1.0)
+        size = ops.cast(ops.shape(mask)[0], mask.dtype)
+        weight = mask * size / present
+    if sample_weight is None:
+        return weight
+    return weight * ops.reshape(ops.cast(sample_weight, weight.dtype), (-1,))
