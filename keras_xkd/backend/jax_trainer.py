@@ -164,7 +164,11 @@ class BackendTrainer:
         makes when it first sees data.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        kind = repr(keras.tree.map_structure(jnp.ndim, (x, y, sample_weight)))
+        kind = repr(
+            keras.tree.map_structure(
+                lambda v: getattr(v, "ndim", None), (x, y, sample_weight)
+            )
+        )
         if kind in self._discovered:
             return
         for training in (True, False):

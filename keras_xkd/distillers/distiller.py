@@ -1,3 +1,4 @@
+import functools
 import types
 import warnings
 
@@ -386,6 +387,16 @@ class Distiller(BackendTrainer, keras.Model):
         self._discovered = set()
         self._warned = False
         self._arguments = arguments
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        modalities.check_not_empty(x)
+        return super().fit(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, x=None, *args, **kwargs):
+        modalities.check_not_empty(x)
+        return super().evaluate(x, *args, **kwargs)
 
     @property
     def loss_weights(self):

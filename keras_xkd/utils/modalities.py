@@ -133,6 +133,22 @@ def has_modalities(x, model):
     return True
 
 
+def check_not_empty(x):
+    """Raises for a data set that is known to hold no batch."""
+    if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
+        shapes = [getattr(v, "shape", ()) for v in keras.tree.flatten(x)]
+        empty = any(len(shape) and shape[0] == 0 for shape in shapes)
+    elif hasattr(x, "cardinality"):
+        empty = int(x.cardinality()) == 0
+    else:
+        try:
+            empty = len(x) == 0
+        except TypeError:
+            empty = False
+    if empty:
+        raise ValueError("The data set is empty: it has not a single batch.")
+
+
 def check_batch(x, y=None, sample_weight=None):
     """Raises unless all leaves of a batch have the same number of samples."""
     sizes = {}
