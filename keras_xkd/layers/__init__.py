@@ -1,0 +1,5 @@
+"""Layers that distillation methods share."""
+
+from keras_xkd.layers.contrastive_memory import ContrastiveMemory
+
+__all__ = ["ContrastiveMemory"]

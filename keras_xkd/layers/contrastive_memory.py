@@ -1,0 +1,158 @@
+import functools
+
+import keras
+from keras import ops
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.layers.row_memory import from_bank
+from keras_xkd.layers.row_memory import from_queue
+from keras_xkd.losses import checks
+from keras_xkd.losses.noise_contrast import noise_contrast
+from keras_xkd.losses.noise_contrast import similarities
+from keras_xkd.losses.numerics import unit
+
+
+@keras_xkd_export("keras_xkd.layers.ContrastiveMemory")
+class ContrastiveMemory(keras.layers.Layer):
+    """Embeddings and past samples for `ContrastiveRepresentation`.
+
+    Two linear embeddings give rows of length one. Each side has a memory:
+
+    - `samples`: a bank with a row for every training sample. The row at
+      `sample_id` is the positive, `negatives` random rows are the negatives
+      (by chance the positive too, as in the authors' code), and then the row
+      moves towards the new embedding.
+    - `queue`: the last rows seen, all of them negatives; the positive is the
+      sample itself. It needs no `sample_id`, and its memory is bounded.
+
+    Both start with random rows. The normalizers (student as anchor, teacher
+    as anchor) are estimated on the first training batch and kept. Rows and
+    exponentials are float32 under any policy. Outside training nothing
+    changes, and the negatives drawn are always the same.
+
+    Args:
+        samples: Number of rows of the bank, `sample_id` counts from 0.
+        queue: Number of rows of the queue, at least the batch size.
+        embedding_dim, temperature, momentum, negatives: See
+            `ContrastiveRepresentation`.
+        seed: Seed of the negatives.
+        dtype: float32 by default.
+        **kwargs: See `keras.layers.Layer`.
+
+    Call arguments: `teacher` and `student` of shape `(batch, features)`, of
+    any widths; `sample_id` of shape `(batch,)` or `(batch, 1)`; `training`.
+
+    Returns:
+        One value per sample, shape `(batch,)`, both directions added.
+
+    Raises:
+        ValueError: If not exactly one of `samples` and `queue` is given, if
+            the bank gets no `sample_id`, or the batch exceeds the queue.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xkd.layers import ContrastiveMemory
+    >>> layer = ContrastiveMemory(queue=8)
+    >>> layer(np.ones((4, 3)), np.ones((4, 5)), training=True).shape[0]
+    4
+    """
+
+    def __init__(
+        self,
+        samples=None,
+        queue=None,
+        embedding_dim=128,
+        temperature=0.07,
+        momentum=0.5,
+        negatives=4096,
+        seed=None,
+        dtype="float32",
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+        self.arguments = dict(
+            samples=samples,
+            queue=queue,
+            embedding_dim=embedding_dim,
+            temperature=temperature,
+            momentum=momentum,
+            negatives=negatives,
+        )
+        checks.check_memory(**self.arguments)
+        if samples is None and queue is None:
+            raise ValueError(
+                "Give `samples`, the number of training samples (a bank, "
+                "indexed by `sample_id`), or `queue`, the number of past "
+                "samples to keep. Received neither."
+            )
+        self.rows = samples or queue
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        dense = keras.layers.Dense
+        self.teacher_embedding = dense(embedding_dim, dtype="float32")
+        self.student_embedding = dense(embedding_dim, dtype="float32")
+
+    def build(self, teacher_shape, student_shape):
+        self.teacher_embedding.build(teacher_shape)
+        self.student_embedding.build(student_shape)
+        width = self.arguments["embedding_dim"]
+        bound = (3 / width) ** 0.5  # The authors': rows of length about one.
+        constant = {"trainable": False, "autocast": False, "dtype": "float32"}
+        self.teacher_memory, self.student_memory = (
+            self.add_weight(
+                shape=(self.rows, width),
+                initializer=keras.initializers.RandomUniform(-bound, bound),
+                name=name,
+                **constant,
+            )
+            for name in ("teacher_memory", "student_memory")
+        )
+        # By anchor: student, teacher. 0: not estimated yet.
+        self.normalizer = self.add_weight(
+            shape=(2,), initializer="zeros", name="normalizer", **constant
+        )
+        self.built = True
+
+    def call(self, teacher, student, sample_id=None, training=False):
+        checks.check_rows(teacher, student)
+        t = unit(self.teacher_embedding(teacher))
+        s = unit(self.student_embedding(student))
+        remember = self._memory(t, sample_id, training)
+        t_positives, t_negatives, t_kept = remember(self.teacher_memory, t)
+        s_positives, s_negatives, s_kept = remember(self.student_memory, s)
+        by_student, z_student = self._contrast(0, s, t_positives, t_negatives)
+        by_teacher, z_teacher = self._contrast(1, t, s_positives, s_negatives)
+        if training:
+            self.teacher_memory.assign(t_kept)
+            self.student_memory.assign(s_kept)
+            self.normalizer.assign(ops.stack([z_student, z_teacher]))
+        return by_student + by_teacher
+
+    def _memory(self, batch, sample_id, training):
+        if self.arguments["queue"]:
+            return from_queue
+        if sample_id is None:
+            raise ValueError("A bank needs `sample_id`. Received: None")
+        shape = (ops.shape(batch)[0], self.arguments["negatives"])
+        seed = self.seed_generator if training else 0
+        return functools.partial(
+            from_bank,
+            ids=ops.reshape(ops.cast(sample_id, "int32"), (-1,)),
+            drawn=keras.random.randint(shape, 0, self.rows, seed=seed),
+            momentum=self.arguments["momentum"],
+        )
+
+    def _contrast(self, index, anchors, positives, negatives):
+        positive, negative = similarities(
+            anchors, positives, negatives, self.arguments["temperature"]
+        )
+        pairs = ops.concatenate([positive[:, None], negative], axis=1)
+        first = ops.stop_gradient(ops.mean(ops.exp(pairs)) * self.rows)
+        known = self.normalizer[index]
+        z = ops.where(known > 0, known, first)
+        offset = ops.log(z * (negative.shape[1] / self.rows))
+        return noise_contrast(positive, negative, offset), z
+
+    def get_config(self):
+        return {**super().get_config(), **self.arguments, "seed": self.seed}

@@ -1,0 +1,31 @@
+"""Where `ContrastiveMemory` finds its rows, and what it keeps of a batch.
+
+Each function takes the rows of one side's memory and the batch's embeddings,
+and returns `(positives, negatives, updated rows)`.
+"""
+
+from keras import ops
+
+from keras_xkd.losses.numerics import unit
+
+
+def from_queue(rows, new):
+    """First in, first out: the oldest row is row 0."""
+    length = rows.shape[0]
+    if new.shape[0] is not None and new.shape[0] > length:
+        raise ValueError(
+            f"The batch must fit into the queue. Received: {new.shape[0]} "
+            f"samples, a queue of {length} rows"
+        )
+    rows = ops.convert_to_tensor(rows)
+    kept = ops.stop_gradient(ops.concatenate([rows, new])[-length:])
+    return new, rows, kept
+
+
+def from_bank(rows, new, ids, drawn, momentum):
+    """Row `ids[i]` belongs to sample `i`; rows `drawn[i]` are negatives."""
+    rows = ops.convert_to_tensor(rows)
+    old = ops.take(rows, ids, axis=0)
+    moved = unit(momentum * old + (1 - momentum) * ops.stop_gradient(new))
+    kept = ops.scatter_update(rows, ids[:, None], moved)
+    return old, ops.take(rows, drawn, axis=0), kept

@@ -1,0 +1,120 @@
+from keras import ops
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.losses import checks
+from keras_xkd.losses import numerics
+from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.noise_contrast import noise_contrast
+
+
+@keras_xkd_export("keras_xkd.losses.ContrastiveRepresentation")
+class ContrastiveRepresentation(Comparison):
+    """Noise-contrastive estimation of which pairs belong together (CRD).
+
+    For an anchor `u` of one network, its counterpart `v+` of the other, and
+    `N` negatives `v-` out of `M` samples:
+
+    ```
+    h(u, v) = (exp(u.v / tau) / Z) / (exp(u.v / tau) / Z + N / M)
+    loss = -log h(u, v+) - sum log(1 - h(u, v-))
+    ```
+
+    with each network as anchor, the two losses added. As in the authors'
+    code, `Z` is the mean of the exponentials of the first batch times `M`.
+
+    With `samples` or `queue`, distillers train the layer that `companion`
+    returns: embeddings and a memory of negatives. Called by itself, the loss
+    has neither: rows of length one are contrasted with the other rows of the
+    batch, and `Z` is that of the batch, a constant for the gradient.
+
+    Args:
+        temperature: `tau`, 0.02 or more. Authors' code: 0.07.
+        embedding_dim: Width of the embeddings. Authors' code: 128.
+        momentum: Share of the old row when a bank is updated. Authors' code:
+            0.5. A queue does not use it.
+        negatives: Number of negatives drawn from a bank for every sample.
+            Authors' code: 16384; 4096 is our default.
+        samples: Number of training samples, for a bank with a row for each.
+        queue: Length of a queue of past samples instead, to bound memory.
+        name: Name of the loss.
+        **kwargs: `output` (`"features"` by default), `reduction` and
+            `dtype`, see `Comparison`. The authors weigh this loss by 0.8.
+
+    Call arguments: `y_true` and `y_pred`, teacher and student of shape
+    `(batch, features)`, and `mask` of shape `(batch,)`, 1 for the samples
+    that take part; the others are no negatives, and their value is 0.
+
+    Returns:
+        One value per sample, shape `(batch,)`, before the reduction.
+
+    Raises:
+        ValueError: If the shapes differ or an argument is out of range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xkd.losses import ContrastiveRepresentation
+    >>> loss = ContrastiveRepresentation(temperature=1.0)
+    >>> round(float(loss(np.eye(2), np.eye(2))), 4)
+    1.9031
+
+    Reference:
+
+    - [Tian et al., 2020](https://arxiv.org/abs/1910.10699)
+    """
+
+    needs = ("mask",)
+
+    def __init__(
+        self,
+        temperature=0.07,
+        embedding_dim=128,
+        momentum=0.5,
+        negatives=4096,
+        samples=None,
+        queue=None,
+        name="contrastive_representation",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.memory = {
+            "samples": samples,
+            "queue": queue,
+            "embedding_dim": embedding_dim,
+            "temperature": temperature,
+            "momentum": momentum,
+            "negatives": negatives,
+        }
+        checks.check_memory(**self.memory)
+
+    def call(self, y_true, y_pred, mask=None, padding=None):
+        t, s = numerics.upcast(y_true, y_pred)
+        checks.check_rows(t, s, same_width=True)
+        valid = numerics.validity(mask, s)
+        t = numerics.unit(numerics.keep_rows(valid, t))
+        s = numerics.unit(numerics.keep_rows(valid, s))
+        logits = ops.matmul(s, ops.transpose(t)) / self.memory["temperature"]
+        # One Z for both directions: they share their pairs.
+        pairs = valid[:, None] * valid[None]
+        count = ops.sum(valid)
+        offset = ops.logsumexp(ops.where(pairs > 0, logits, numerics.NEVER))
+        offset = offset - ops.log(ops.maximum(count**2, 1))
+        offset = offset + ops.log(ops.maximum(count - 1, 1e-12))
+        offset = ops.stop_gradient(offset)
+        others = pairs * (1 - ops.eye(ops.shape(s)[0], dtype=s.dtype))
+        positives = ops.diagonal(logits)
+        values = [
+            noise_contrast(positives, negatives, offset, others)
+            for negatives in (logits, ops.transpose(logits))
+        ]
+        return (values[0] + values[1]) * valid
+
+    def companion(self, teacher_shape, student_shape):
+        from keras_xkd.layers.contrastive_memory import ContrastiveMemory
+
+        layer = ContrastiveMemory(**self.memory)
+        layer.build(teacher_shape, student_shape)
+        return layer
+
+    def get_config(self):
+        return {**super().get_config(), **self.memory}

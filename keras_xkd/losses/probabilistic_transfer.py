@@ -1,0 +1,85 @@
+from keras import ops
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.losses import checks
+from keras_xkd.losses import numerics
+from keras_xkd.losses.comparison import Comparison
+
+
+@keras_xkd_export("keras_xkd.losses.ProbabilisticTransfer")
+class ProbabilisticTransfer(Comparison):
+    """Divergence of the neighbourhoods in a batch, teacher from student.
+
+    Similarities to the samples of the batch, divided by their sum, are a
+    distribution per sample:
+
+    ```
+    K_ij = (cos(x_i, x_j) + 1) / 2, rows divided by their sum
+    loss_i = sum_j K_ij of teacher * log(K_ij of teacher / K_ij of student)
+    ```
+
+    This is the divergence of each row. The authors' code averages over `j`
+    as well, so its values are smaller by the batch size, and a weight found
+    for it (30000 in one published re-implementation) has to be divided by
+    the batch size here. The widths of teacher and student may differ.
+
+    Args:
+        name: Name of the loss.
+        **kwargs: `output` (`"features"` by default), `reduction` and
+            `dtype`, see `Comparison`.
+
+    Call arguments:
+        y_true: The teacher's features, shape `(batch, teacher_features)`.
+        y_pred: The student's features, shape `(batch, student_features)`.
+        mask: Shape `(batch,)`, 1 for the samples that take part. The others
+            leave rows, columns and sums, and their value is 0.
+
+    Returns:
+        One value per sample, shape `(batch,)`, before the reduction.
+
+    Raises:
+        ValueError: If an input has not two axes or the batches differ.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xkd.losses import ProbabilisticTransfer
+    >>> teacher = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> student = np.array([[1.0], [3.0]])
+    >>> round(float(ProbabilisticTransfer()(teacher, student)), 4)
+    0.0566
+
+    Reference:
+
+    - [Passalis and Tefas, 2018](https://arxiv.org/abs/1803.10837)
+    """
+
+    needs = ("mask",)
+    same_width = False
+
+    def __init__(self, name="probabilistic_transfer", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred, mask=None, padding=None):
+        return probabilistic_transfer(y_true, y_pred, mask)
+
+
+@keras_xkd_export("keras_xkd.losses.probabilistic_transfer")
+def probabilistic_transfer(y_true, y_pred, mask=None):
+    """Computes `ProbabilisticTransfer`; see there."""
+    t, s = numerics.upcast(y_true, y_pred)
+    checks.check_rows(t, s)
+    valid = numerics.validity(mask, s)
+    log_t = _log_neighbourhoods(t, valid)
+    log_s = _log_neighbourhoods(s, valid)
+    values = ops.exp(log_t) * (log_t - log_s) * valid[None]
+    return ops.sum(values, axis=1) * valid
+
+
+def _log_neighbourhoods(x, valid):
+    x = numerics.unit(numerics.keep_rows(valid, x))
+    similarity = (ops.matmul(x, ops.transpose(x)) + 1) / 2
+    # Opposite rows have similarity 0; the bound is the authors' epsilon.
+    log = ops.log(ops.maximum(similarity, 1e-7))
+    candidates = ops.where(valid[None] > 0, log, numerics.NEVER)
+    return candidates - ops.logsumexp(candidates, axis=1, keepdims=True)
