@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import keras
+from jax.interpreters import partial_eval
 from keras import ops
 
 from keras_xkd.utils.modalities import MissingModalityError
@@ -174,17 +175,44 @@ class BackendTrainer:
         for training in (True, False):
             report = {}
 
-            def trace(x, y, sample_weight, training=training, report=report):
-                _, found = self.objective(x, y, sample_weight, training)
+            def trace(trainable, x, y, sample_weight, training, report=report):
+                with keras.StatelessScope(
+                    zip(self.trainable_variables, trainable, strict=True),
+                    collect_losses=True,
+                ):
+                    totals, found = self.objective(
+                        x, y, sample_weight, training
+                    )
+                    self.role_metrics.update(y, found["predictions"], None)
                 report.update(found)
-                self.role_metrics.update(y, found["predictions"], None)
+                return totals
 
             try:
-                with keras.StatelessScope(collect_losses=True):
-                    jax.eval_shape(trace, x, y, sample_weight)
+                trainable = [v.value for v in self.trainable_variables]
+                traced = jax.make_jaxpr(trace, static_argnums=4)(
+                    trainable, x, y, sample_weight, training
+                )
             except MissingModalityError:
                 # An evaluation may lack what training needs; a training step
                 # raises this again.
                 continue
+            if training:
+                self._warn_unused(traced.jaxpr)
             self.terms.ensure(report["terms"], report["extras"])
         self._discovered.add(kind)
+
+    def _warn_unused(self, jaxpr):
+        """Warns about the variables that their player's total ignores."""
+        unused = []
+        for player in range(len(self.players)):
+            outputs = [i == player for i in range(len(self.players))]
+            _, used = partial_eval.dce_jaxpr(jaxpr, outputs)
+            unused += [
+                self.trainable_variables[i].path
+                for i in self.ownership.indices(
+                    player, self.trainable_variables
+                )
+                if not used[i]
+            ]
+        if unused:
+            self.warn_unused(unused)

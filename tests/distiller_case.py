@@ -1,0 +1,183 @@
+"""Small networks and data, and the checks that every distiller must pass."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_xkd.utils import select_modalities
+from tests.test_case import to_numpy
+
+CLASSES = 3
+
+
+def classifier(modality, width, hidden=5, dropout=0.0, batch_norm=False, **kw):
+    """A classifier that reads one modality and returns logits."""
+    inputs = keras.Input((width,), name=modality)
+    x = layers.Dense(hidden, activation="relu", name="hidden")(inputs)
+    if batch_norm:
+        x = layers.BatchNormalization()(x)
+    if dropout:
+        x = layers.Dropout(dropout)(x)
+    units = kw.pop("units", CLASSES)
+    return keras.Model(inputs, layers.Dense(units, name="head")(x), **kw)
+
+
+def make_data(samples=32, seed=0, **widths):
+    """Random features by modality, and labels."""
+    rng = np.random.default_rng(seed)
+    widths = widths or {"audio": 4, "image": 6}
+    x = {
+        name: rng.normal(size=(samples, width)).astype("float32")
+        for name, width in widths.items()
+    }
+    return x, rng.integers(0, CLASSES, samples).astype("int32")
+
+
+def set_weights(model, seed=0, scale=0.4):
+    """Weights that do not depend on the backend."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        values = rng.normal(size=variable.shape) * scale
+        if "variance" in variable.path:
+            values = np.abs(values) + 0.5
+        variable.assign(values.astype("float32"))
+
+
+def snapshot(model):
+    return [np.array(to_numpy(v.value)) for v in model.variables]
+
+
+def same(before, model):
+    return all(
+        np.array_equal(old, to_numpy(v.value))
+        for old, v in zip(before, model.variables, strict=True)
+    )
+
+
+def run_distiller_test(
+    make,
+    compile_arguments,
+    x,
+    y,
+    expected_logs,
+    tmp_path,
+    custom_objects=None,
+    student_modality="audio",
+):
+    """The checks that hold for every method.
+
+    Args:
+        make: A function that returns a new distiller.
+        compile_arguments: A function that returns arguments of `compile`.
+        x, y: Training data.
+        expected_logs: Names in the history after a labelled `fit`.
+        tmp_path: A folder.
+        custom_objects: For loading.
+        student_modality: What the student reads.
+    """
+
+    def new():
+        keras.utils.set_random_seed(7)
+        distiller = make()
+        set_weights(distiller, seed=3)
+        distiller.compile(**compile_arguments())
+        return distiller
+
+    # 1. Config and JSON round trip.
+    distiller = new()
+    clone = type(distiller).from_config(distiller.get_config())
+    assert [v.shape for v in clone.weights] == [
+        v.shape for v in distiller.weights
+    ]
+    again = keras.models.model_from_json(
+        distiller.to_json(), custom_objects=custom_objects
+    )
+    assert len(again.weights) == len(distiller.weights)
+
+    # 2. Finite terms under the expected names.
+    frozen = [n for role in distiller.frozen for n in distiller.networks(role)]
+    before = [snapshot(network) for network in frozen]
+    flags = [network.trainable for network in frozen]
+    student_before = snapshot(distiller.student)
+    history = distiller.fit(x, y, batch_size=8, epochs=2, verbose=0).history
+    assert sorted(history) == sorted(expected_logs)
+    assert all(np.all(np.isfinite(values)) for values in history.values())
+
+    # 3. The teacher is unmoved, bit for bit, and so are its flags.
+    for old, network, flag in zip(before, frozen, flags, strict=True):
+        assert same(old, network)
+        assert network.trainable is flag
+    assert not same(student_before, distiller.student)
+
+    # 4. Each player moves only its own variables.
+    for player in range(len(distiller.players)):
+        check_player_moves_its_own(new(), player, x, y)
+
+    # 5. `predict` is the student's own.
+    own = {student_modality: x[student_modality]}
+    own = select_modalities(own, distiller.student)
+    expected = distiller.student.predict(own, verbose=0)
+    np.testing.assert_array_equal(distiller.predict(x, verbose=0), expected)
+
+    # 6. An extra modality is ignored.
+    extra = {**x, "aaa": np.zeros((len(y), 2), "float32")}
+    np.testing.assert_array_equal(distiller.predict(extra, verbose=0), expected)
+
+    # 7. A missing one raises, names itself, and nothing is lost.
+    state = snapshot(distiller)
+    rest = {k: v for k, v in x.items() if k != student_modality}
+    with pytest.raises(ValueError, match=student_modality):
+        distiller.fit(rest, y, verbose=0)
+    with pytest.raises(ValueError, match=student_modality):
+        distiller.predict(rest, verbose=0)
+    assert same(state, distiller)
+
+    # 8. Saved and loaded, it continues exactly.
+    path = str(tmp_path / "distiller.keras")
+    keras.utils.set_random_seed(1)
+    one = new()
+    one.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    one.save(path)
+    two = keras.models.load_model(path, custom_objects=custom_objects)
+    assert two.compiled
+    for model in (one, two):
+        model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    for a, b in zip(one.variables, two.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(a.value), to_numpy(b.value))
+
+    # 9. Mixed precision: finite terms, float32 variables.
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    mixed = new()
+    history = mixed.fit(x, y, batch_size=8, epochs=1, verbose=0).history
+    assert all(np.all(np.isfinite(values)) for values in history.values())
+    keras.config.set_dtype_policy("float32")
+    return distiller
+
+
+def check_player_moves_its_own(distiller, player, x, y):
+    """Only the variables of one player have a gradient from its total."""
+    owned = {
+        id(distiller.ownership.variables[i])
+        for i in distiller.ownership.indices(
+            player, distiller.ownership.variables
+        )
+    }
+    for name, weight in distiller.loss_weights.items():
+        claimed = [
+            index
+            for index, terms in enumerate(distiller.players.values())
+            if terms is not None and name in terms
+        ]
+        mine = player in claimed or (
+            not claimed and list(distiller.players.values())[player] is None
+        )
+        distiller.set_loss_weight(name, weight if mine else 0.0)
+    before = {id(v): np.array(to_numpy(v.value)) for v in distiller.variables}
+    distiller.train_on_batch(x, y)
+    for variable in distiller.trainable_variables:
+        moved = not np.array_equal(
+            before[id(variable)], to_numpy(variable.value)
+        )
+        if id(variable) not in owned:
+            assert not moved, variable.path
