@@ -23,6 +23,8 @@ def keras_xkd_export(path):
 
     def decorator(obj):
         PUBLIC[path] = obj
+        if isinstance(obj, type) and not hasattr(obj, "get_config"):
+            return obj  # Such as a callback, which Keras does not serialise.
         return keras.saving.register_keras_serializable(package="keras_xkd")(
             obj
         )

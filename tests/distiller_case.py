@@ -45,13 +45,13 @@ def set_weights(model, seed=0, scale=0.4):
 
 
 def snapshot(model):
-    return [np.array(to_numpy(v.value)) for v in model.variables]
+    return [np.array(to_numpy(v.value)) for v in model.weights]
 
 
 def same(before, model):
     return all(
         np.array_equal(old, to_numpy(v.value))
-        for old, v in zip(before, model.variables, strict=True)
+        for old, v in zip(before, model.weights, strict=True)
     )
 
 
@@ -126,7 +126,7 @@ def run_distiller_test(
 
     # 7. A missing one raises, names itself, and nothing is lost.
     state = snapshot(distiller)
-    rest = {k: v for k, v in x.items() if k != student_modality}
+    rest = {k: v for k, v in extra.items() if k != student_modality}
     with pytest.raises(ValueError, match=student_modality):
         distiller.fit(rest, y, verbose=0)
     with pytest.raises(ValueError, match=student_modality):
@@ -163,6 +163,7 @@ def check_player_moves_its_own(distiller, player, x, y):
             player, distiller.ownership.variables
         )
     }
+    distiller.evaluate(x, y, verbose=0)  # Now the terms are known.
     for name, weight in distiller.loss_weights.items():
         claimed = [
             index

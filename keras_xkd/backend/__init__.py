@@ -1,8 +1,9 @@
 """The only folder that imports a framework.
 
 Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
-`test_step` of a `Distiller` on its backend, and `no_gradient`, which runs a
-function without recording it for differentiation.
+`test_step` of a `Distiller` on its backend; `no_gradient`, which runs a
+function without recording it for differentiation; and `outside_trace`, the
+context in which variables may be made while a step is traced.
 """
 
 import keras
@@ -11,12 +12,15 @@ match keras.backend.backend():
     case "jax":
         from keras_xkd.backend.jax_trainer import BackendTrainer
         from keras_xkd.backend.jax_trainer import no_gradient
+        from keras_xkd.backend.jax_trainer import outside_trace
     case "tensorflow":
         from keras_xkd.backend.tensorflow_trainer import BackendTrainer
         from keras_xkd.backend.tensorflow_trainer import no_gradient
+        from keras_xkd.backend.tensorflow_trainer import outside_trace
     case "torch":
         from keras_xkd.backend.torch_trainer import BackendTrainer
         from keras_xkd.backend.torch_trainer import no_gradient
+        from keras_xkd.backend.torch_trainer import outside_trace
     case other:
         raise ImportError(
             "keras_xkd trains on the backends 'jax', 'tensorflow' and 'torch'. "

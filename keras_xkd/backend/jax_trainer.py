@@ -1,10 +1,14 @@
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import keras
 from jax.interpreters import partial_eval
 from keras import ops
 
-from keras_xkd.utils.modalities import MissingModalityError
+
+# Metrics are made before a step is traced, see `_discover`.
+outside_trace = contextlib.nullcontext
 
 
 def no_gradient(fn, *args, **kwargs):
@@ -192,9 +196,9 @@ class BackendTrainer:
                 traced = jax.make_jaxpr(trace, static_argnums=4)(
                     trainable, x, y, sample_weight, training
                 )
-            except MissingModalityError:
-                # An evaluation may lack what training needs; a training step
-                # raises this again.
+            except Exception:
+                # An evaluation may lack what training needs, and the other
+                # way round. A step that is really taken raises this again.
                 continue
             if training:
                 self._warn_unused(traced.jaxpr)

@@ -3,6 +3,11 @@ import tensorflow as tf
 from keras import ops
 
 
+# A function that is traced again, for data with labels after data without,
+# must not make variables inside.
+outside_trace = tf.init_scope
+
+
 def no_gradient(fn, *args, **kwargs):
     """Runs `fn` as a constant. Its variables are not watched by the tape."""
     outputs = fn(*args, **kwargs)
@@ -62,7 +67,13 @@ class BackendTrainer:
 
 def _checked(distiller, function):
     def step(data):
-        logs = function(data)
+        try:
+            logs = function(data)
+        except (ValueError, TypeError):
+            # A `tf.function` whose first trace failed may not make variables
+            # any more: the next `fit` needs a new one.
+            distiller.train_function = None
+            raise
         distiller.check_finite(logs)
         return logs
 

@@ -9,6 +9,7 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import BackendTrainer
 from keras_xkd.backend import no_gradient
+from keras_xkd.backend import outside_trace
 from keras_xkd.utils import modalities
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
@@ -215,7 +216,8 @@ class Distiller(BackendTrainer, keras.Model):
 
     def record(self, report, totals, x, y, sample_weight):
         """Updates losses and metrics; returns the logs."""
-        self.terms.ensure(report["terms"], report["extras"])
+        with outside_trace():
+            self.terms.ensure(report["terms"], report["extras"])
         batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
         logs = {}
         if report["terms"]:

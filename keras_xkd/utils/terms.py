@@ -19,6 +19,7 @@ class Terms:
 
     def __init__(self, weights, known=False):
         self.loss = keras.metrics.Mean(name="loss")
+        self.known = known
         self.given = () if known else tuple(weights)
         self.weights = {}
         self.means = {}
@@ -58,6 +59,10 @@ class Terms:
         return {n: round(float(w.numpy()), 7) for n, w in self.weights.items()}
 
     def set_weight(self, term, value):
+        if not self.known and not self.means:
+            # Before the first batch any name may turn out to be a term.
+            self._add_weight(term, value)
+            self.given = (*self.given, term)
         if term not in self.weights:
             raise ValueError(
                 f"There is no loss term '{term}'. The terms are "

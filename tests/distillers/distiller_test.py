@@ -1,0 +1,327 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+from keras_xkd.distillers import Distiller
+from tests.distiller_case import classifier
+from tests.distiller_case import make_data
+from tests.distiller_case import run_distiller_test
+from tests.distiller_case import same
+from tests.distiller_case import set_weights
+from tests.distiller_case import snapshot
+from tests.distillers.two_players import TwoPlayers
+from tests.distillers.two_players import make_two_players
+from tests.test_case import assert_golden
+from tests.test_case import gradient
+from tests.test_case import to_numpy
+
+CE = "sparse_categorical_crossentropy"
+
+
+def optimizers():
+    return {
+        "student": keras.optimizers.Adam(0.01),
+        "critic": keras.optimizers.SGD(0.1),
+    }
+
+
+def test_all_checks_with_two_players(tmp_path):
+    x, y = make_data(audio=4)
+    run_distiller_test(
+        make_two_players,
+        lambda: dict(optimizer=optimizers(), loss=CE, metrics=["accuracy"]),
+        x,
+        y,
+        [
+            "accuracy",
+            "critic_loss",
+            "fool_loss",
+            "loss",
+            "mean_score",
+            "task_loss",
+        ],
+        tmp_path,
+    )
+
+
+def test_two_players_are_the_same_on_every_backend():
+    x, y = make_data(48, audio=4)
+    distiller = make_two_players()
+    set_weights(distiller, seed=2)
+    distiller.compile(optimizers(), CE)
+    history = distiller.fit(
+        x, y, batch_size=16, epochs=3, shuffle=False, verbose=0
+    ).history
+    for name, values in history.items():
+        assert_golden(f"two_players/{name}", values)
+    weights = [w.ravel() for w in distiller.get_weights()]
+    assert_golden("two_players/weights", np.concatenate(weights), atol=1e-4)
+
+
+def test_update_is_simultaneous_and_routed():
+    """One step equals the gradients of each total, taken by themselves."""
+    x, y = make_data(8, audio=4)
+    distiller = make_two_players()
+    set_weights(distiller, seed=4)
+    student, critic = (
+        [np.array(to_numpy(v.value)) for v in network.variables]
+        for network in (distiller.student, distiller.critic)
+    )
+
+    def networks(s, c):
+        audio = ops.convert_to_tensor(x["audio"])
+        s, c = (
+            [ops.convert_to_tensor(v) for v in values] for values in (s, c)
+        )
+        h = ops.relu(ops.matmul(audio, s[0]) + s[1])
+        logits = ops.matmul(h, s[2]) + s[3]
+        h = ops.relu(ops.matmul(logits, c[0]) + c[1])
+        return logits, (ops.matmul(h, c[2]) + c[3])[:, 0]
+
+    def student_total(*s):
+        logits, scores = networks(s, critic)
+        picked = ops.take_along_axis(
+            ops.log_softmax(logits), ops.convert_to_tensor(y[:, None]), axis=1
+        )
+        return ops.mean(-picked) + ops.mean(ops.softplus(-scores))
+
+    def critic_total(*c):
+        return ops.mean(ops.softplus(networks(student, c)[1]))
+
+    expected = [
+        v - 0.1 * g
+        for v, g in zip(student, gradient(student_total, *student), strict=True)
+    ] + [
+        v - 0.1 * g
+        for v, g in zip(critic, gradient(critic_total, *critic), strict=True)
+    ]
+    distiller.compile(keras.optimizers.SGD(0.1), CE)
+    distiller.train_on_batch(x, y)
+    got = distiller.student.get_weights() + distiller.critic.get_weights()
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_loss_is_the_first_players_weighted_total():
+    x, y = make_data(audio=4)
+    distiller = make_two_players()
+    distiller.compile("sgd", CE, loss_weights={"task": 0.5, "fool": 0.25})
+    logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    total = 0.5 * logs["task_loss"] + 0.25 * logs["fool_loss"]
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    with pytest.raises(ValueError, match="'bogus'"):
+        distiller.compile("sgd", CE, loss_weights={"bogus": 1.0})
+        distiller.fit(x, y, verbose=0)
+
+
+def test_regularisers_go_to_their_owner():
+    def regularised(modality, width, units):
+        inputs = keras.Input((width,), name=modality)
+        outputs = layers.Dense(
+            units, kernel_regularizer=keras.regularizers.L2(0.1)
+        )(inputs)
+        return keras.Model(
+            inputs, layers.ActivityRegularization(l2=0.01)(outputs)
+        )
+
+    distiller = TwoPlayers(
+        student=regularised("audio", 4, 3), critic=regularised("logits", 3, 1)
+    )
+    distiller.compile("sgd", CE)
+    x, y = make_data(16, audio=4)
+    logs = distiller.evaluate(
+        x, y, batch_size=16, verbose=0, return_dict=True
+    )
+    kernel = distiller.student.get_weights()[0]
+    logits = distiller.student.predict(x["audio"], verbose=0)
+    expected = logs["task_loss"] + logs["fool_loss"]
+    expected += 0.1 * (kernel**2).sum() + 0.01 * (logits**2).sum() / 16
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+    before = snapshot(distiller.critic)
+    for term in ("task", "fool", "critic"):
+        distiller.set_loss_weight(term, 0.0)
+    distiller.train_on_batch(x, y)
+    # Only the critic's own regularisers moved the critic.
+    scores = distiller.critic
+    assert not same(before, scores)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Missing(TwoPlayers):
+    def compute_losses(self, x, y, sample_weight, training):
+        outputs, terms, extras = super().compute_losses(
+            x, y, sample_weight, training
+        )
+        del terms["critic"]
+        return outputs, terms, extras
+
+
+def test_player_without_its_term_is_refused():
+    student = classifier("audio", 4)
+    critic = classifier("logits", 3, units=1)
+    distiller = Missing(student=student, critic=critic)
+    distiller.compile("sgd", CE)
+    x, y = make_data(audio=4)
+    state = snapshot(distiller)
+    with pytest.raises(ValueError, match="'critic' minimises"):
+        distiller.fit(x, y, verbose=0)
+    assert same(state, distiller)
+
+
+class Share(TwoPlayers):
+    def player_layers(self, player):
+        return [self.student] if player == "student" else [self.student]
+
+
+class Orphan(TwoPlayers):
+    def player_layers(self, player):
+        return [self.student] if player == "student" else []
+
+
+def test_ownership_is_checked_at_compile():
+    for method, message in [(Share, "owned by"), (Orphan, "No player owns")]:
+        distiller = method(
+            student=classifier("audio", 4),
+            critic=classifier("logits", 3, units=1),
+        )
+        with pytest.raises(ValueError, match=message):
+            distiller.compile("sgd", CE)
+
+
+def test_variable_shared_by_teacher_and_student_is_refused():
+    from keras_xkd.distillers import CrossModalDistiller
+
+    shared = layers.Dense(5)
+    networks = []
+    for modality in ("audio", "image"):
+        inputs = keras.Input((4,), name=modality)
+        networks.append(keras.Model(inputs, layers.Dense(3)(shared(inputs))))
+    distiller = CrossModalDistiller(student=networks[0], teacher=networks[1])
+    with pytest.raises(ValueError, match="frozen role 'teacher'"):
+        distiller.compile("adam", CE)
+
+
+def test_roles_are_checked():
+    student = classifier("audio", 4)
+    with pytest.raises(ValueError, match="needs a `student`"):
+        Distiller(teacher=student)
+    with pytest.raises(ValueError, match="Keras layer or model"):
+        Distiller(student="audio")
+    with pytest.raises(ValueError, match="not built"):
+        Distiller(student=keras.Sequential([layers.Dense(3)]))
+    with pytest.raises(NotImplementedError, match="compute_losses"):
+        bare = Distiller(student=student)
+        bare.compile("sgd", CE)
+        x, y = make_data(audio=4)
+        bare.fit(x, y, verbose=0)
+
+
+def test_nothing_to_train_or_evaluate_is_refused():
+    distiller = make_two_players()
+    distiller.compile("sgd", CE, distillation_loss=None)
+    x, y = make_data(audio=4)
+
+    class Plain(Distiller):
+        def compute_losses(self, x, y, sample_weight, training):
+            student = self.run("student", x, training)
+            terms = self.task_terms(y, student, sample_weight)
+            return {"student": student}, terms, {}
+
+    plain = Plain(student=classifier("audio", 4))
+    plain.compile("sgd", CE, metrics=["accuracy"])
+    with pytest.raises(ValueError, match="no loss term to train"):
+        plain.fit(x, verbose=0)
+    with pytest.raises(ValueError, match="nothing to evaluate"):
+        plain.evaluate(x, verbose=0)
+    plain.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="distillation_loss"):
+        plain.compile("sgd", CE, distillation_loss="mse")
+
+
+def test_metrics_by_role_and_unlabelled_logs():
+    from keras_xkd.distillers import CrossModalDistiller
+
+    x, y = make_data()
+    distiller = CrossModalDistiller(
+        student=classifier("audio", 4), teacher=classifier("image", 6)
+    )
+    distiller.compile(
+        "adam",
+        CE,
+        metrics={"student": ["accuracy"], "teacher": ["accuracy"]},
+        weighted_metrics={"teacher": [keras.metrics.F1Score(name="f1")]},
+    )
+    one_hot = np.eye(3, dtype="float32")[y]
+    distiller.compile(
+        "adam",
+        "categorical_crossentropy",
+        metrics={"student": ["accuracy"], "teacher": ["accuracy"]},
+        weighted_metrics={"teacher": [keras.metrics.F1Score(name="f1")]},
+    )
+    history = distiller.fit(x, one_hot, verbose=0).history
+    assert sorted(history) == [
+        "distillation_loss",
+        "loss",
+        "student_accuracy",
+        "task_loss",
+        "teacher_accuracy",
+        "teacher_f1",
+    ]
+    # Metrics that nothing updated are left out, not reported as zero.
+    history = distiller.fit(x, verbose=0).history
+    assert sorted(history) == ["distillation_loss", "loss"]
+    # The teacher's modality is absent from a test set for the student.
+    logs = distiller.evaluate(
+        {"audio": x["audio"]}, one_hot, verbose=0, return_dict=True
+    )
+    assert sorted(logs) == ["loss", "student_accuracy", "task_loss"]
+    predicted = distiller.predict(x, verbose=0).argmax(-1)
+    np.testing.assert_allclose(
+        logs["student_accuracy"], (predicted == y).mean(), rtol=1e-6
+    )
+
+
+def test_binary_accuracy_reads_logits():
+    class Plain(Distiller):
+        def compute_losses(self, x, y, sample_weight, training):
+            student = self.run("student", x, training)
+            terms = self.task_terms(y, student, sample_weight)
+            return {"student": student}, terms, {}
+
+    inputs = keras.Input((1,), name="audio")
+    plain = Plain(student=keras.Model(inputs, layers.Identity()(inputs)))
+    plain.compile(
+        "sgd", "binary_crossentropy", metrics=["accuracy", "binary_accuracy"]
+    )
+    logits = np.array([[-2.0], [0.2], [0.7], [-0.1]], "float32")
+    y = np.array([0, 1, 1, 1])
+    logs = plain.evaluate({"audio": logits}, y, verbose=0, return_dict=True)
+    assert logs["accuracy"] == logs["binary_accuracy"] == 0.75
+    signs = np.where(y, 1, -1)
+    expected = np.log1p(np.exp(-signs * logits[:, 0])).mean()
+    np.testing.assert_allclose(logs["task_loss"], expected, rtol=1e-5)
+
+
+def test_weights_of_unknown_terms_can_be_scheduled():
+    from keras_xkd.callbacks import LossWeightSchedule
+
+    x, y = make_data(audio=4)
+    distiller = make_two_players()
+    distiller.compile("sgd", CE)
+    schedule = LossWeightSchedule("fool", lambda epoch: 0.5 * epoch)
+    history = distiller.fit(
+        x, y, epochs=3, verbose=0, callbacks=[schedule]
+    ).history
+    assert history["fool_loss_weight"] == [0.0, 0.5, 1.0]
+    np.testing.assert_allclose(
+        history["loss"][0], history["task_loss"][0], rtol=1e-6
+    )
+    total = history["task_loss"][2] + history["fool_loss"][2]
+    np.testing.assert_allclose(history["loss"][2], total, rtol=1e-6)
+    wrong = LossWeightSchedule("bogus", lambda epoch: 0.0)
+    with pytest.raises(ValueError, match="'bogus'"):
+        distiller.fit(x, y, verbose=0, callbacks=[wrong])
+    with pytest.raises(ValueError, match="function"):
+        LossWeightSchedule("task", 0.5)
