@@ -81,25 +81,25 @@ def interpolate(student, teacher, padding=None):
 def attend(teacher, student, padding=None):
     """Each teacher token gathers student tokens: `softmax(t s'/sqrt(D)) s`.
 
-    Positions of a grid are flattened. A sample without any student token has
-    weight 0.
+    Grids are flattened. A sample without any student token has weight 0.
     """
     width = student.shape[-1]
     batch = ops.shape(student)[0]
     teacher = ops.reshape(teacher, (batch, -1, width))
     student = ops.reshape(student, (batch, -1, width))
-    scores = ops.matmul(teacher, ops.transpose(student, (0, 2, 1)))
-    scores = scores / width**0.5
     weights = None
     if padding is not None:
         valid = ops.cast(ops.reshape(padding, (batch, -1)), student.dtype)
-        student = ops.where(
-            valid[:, :, None] > 0, student, ops.zeros_like(student)
-        )
-        scores = ops.where(valid[:, None, :] > 0, scores, NEVER)
+        student = ops.where(valid[:, :, None] > 0, student, 0.0)
         some = ops.max(valid, axis=1, keepdims=True)
         weights = some * ops.ones_like(teacher[:, :, 0])
-    return teacher, ops.matmul(ops.softmax(scores), student), weights
+    scores = ops.matmul(teacher, ops.transpose(student, (0, 2, 1)))
+    scores = scores / width**0.5
+    if padding is not None:
+        scores = ops.where(valid[:, None, :] > 0, scores, NEVER)
+    # Not `ops.softmax`, which warns where there is one token.
+    scores = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
+    return teacher, ops.matmul(ops.exp(scores), student), weights
 
 
 def _size(x, axis):

@@ -27,8 +27,7 @@ class Matching(Comparison):
 
     Call arguments:
         y_true: The teacher's output.
-        y_pred: The student's output. Where both have the same number of
-            axes they must have the same shape, as most losses would
+        y_pred: The student's output, of the same shape: most losses would
             broadcast silently. Positions that the student's Keras mask marks
             as padding are left out.
 
@@ -66,15 +65,9 @@ class Matching(Comparison):
 
     def call(self, y_true, y_pred, padding=None):
         y_true, y_pred = upcast(y_true, y_pred)
-        if len(y_true.shape) == len(y_pred.shape):
-            if len(y_true.shape) == 1:
-                y_true, y_pred = y_true[:, None], y_pred[:, None]
-            checks.check_same_shape(y_true, y_pred)
-        elif not checks.same_size(y_true.shape[0], y_pred.shape[0]):
-            raise ValueError(
-                "Teacher and student must have the same number of rows. "
-                + checks.shapes(y_true, y_pred)
-            )
+        if len(y_true.shape) == len(y_pred.shape) == 1:
+            y_true, y_pred = y_true[:, None], y_pred[:, None]
+        checks.check_same_shape(y_true, y_pred)
         by_class = isinstance(self.loss, keras.losses.Loss)
         values = (self.loss.call if by_class else self.loss)(y_true, y_pred)
         values = ops.convert_to_tensor(values)
