@@ -47,7 +47,7 @@ class ContrastiveMemory(keras.layers.Layer):
 
     Raises:
         ValueError: If not exactly one of `samples` and `queue` is given, if
-            the bank gets no `sample_id`, or the batch exceeds the queue.
+            the bank gets no `sample_id`, or a training batch exceeds the queue.
 
     Example:
 
@@ -131,6 +131,12 @@ class ContrastiveMemory(keras.layers.Layer):
 
     def _memory(self, batch, sample_id, training):
         if self.arguments["queue"]:
+            size = batch.shape[0]
+            if training and isinstance(size, int) and size > self.rows:
+                raise ValueError(
+                    f"The batch must fit into the queue. Received: {size} "
+                    f"samples, a queue of {self.rows} rows"
+                )
             return from_queue
         if sample_id is None:
             raise ValueError("A bank needs `sample_id`. Received: None")
@@ -153,6 +159,20 @@ class ContrastiveMemory(keras.layers.Layer):
         z = ops.where(known > 0, known, first)
         offset = ops.log(z * (negative.shape[1] / self.rows))
         return noise_contrast(positive, negative, offset), z
+
+    def compute_output_shape(self, teacher_shape, student_shape):
+        return (student_shape[0],)
+
+    # Keras does not save the state of random generators; without it, training
+    # that goes on after loading would draw the first negatives again.
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["seed_generator"] = self.seed_generator.state
+
+    def load_own_variables(self, store):
+        names = [name for name in store.keys() if name != "seed_generator"]
+        super().load_own_variables({name: store[name] for name in names})
+        self.seed_generator.state.assign(store["seed_generator"])
 
     def get_config(self):
         return {**super().get_config(), **self.arguments, "seed": self.seed}

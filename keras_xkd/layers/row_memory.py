@@ -12,12 +12,8 @@ from keras_xkd.losses.numerics import unit
 def from_queue(rows, new):
     """First in, first out: the oldest row is row 0."""
     length = rows.shape[0]
-    if new.shape[0] is not None and new.shape[0] > length:
-        raise ValueError(
-            f"The batch must fit into the queue. Received: {new.shape[0]} "
-            f"samples, a queue of {length} rows"
-        )
-    rows = ops.convert_to_tensor(rows)
+    # A copy: torch updates variables in place, and the gradient needs these.
+    rows = ops.copy(ops.convert_to_tensor(rows))
     kept = ops.stop_gradient(ops.concatenate([rows, new])[-length:])
     return new, rows, kept
 
