@@ -15,7 +15,9 @@ class Matching(Comparison):
     The loss is called as it is, with the teacher as `y_true` and the student
     as `y_pred`; only its values are averaged to one per sample. A loss that
     expects probabilities is not given them: for logits use `SoftTargets`, or
-    a loss made with `from_logits=True`.
+    a loss made with `from_logits=True`. Its gradient is its own as well: that
+    of Keras' cosine similarity is NaN at a row of zeros on JAX and PyTorch, as
+    a ReLU can produce.
 
     Args:
         loss: Name of a Keras loss, a function of `(y_true, y_pred)` that does
