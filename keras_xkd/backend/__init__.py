@@ -2,8 +2,8 @@
 
 Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
 `test_step` of a `Distiller` on its backend; `no_gradient`, which runs a
-function without recording it for differentiation; and `outside_trace`, the
-context in which variables may be made while a step is traced.
+function without recording it for differentiation; and `outside_trace`, which
+runs a function that makes variables while a step is traced.
 """
 
 import keras

@@ -1,5 +1,3 @@
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import keras
@@ -7,8 +5,9 @@ from jax.interpreters import partial_eval
 from keras import ops
 
 
-# Metrics are made before a step is traced, see `_discover`.
-outside_trace = contextlib.nullcontext
+def outside_trace(fn):
+    """Runs `fn`, which makes variables. Here nothing is in the way."""
+    fn()
 
 
 def no_gradient(fn, *args, **kwargs):
@@ -157,9 +156,12 @@ class BackendTrainer:
         self._jax_state_synced = False
 
     def _symbolic_build(self, iterator=None, data_batch=None):
-        if data_batch is None:
-            data_batch = self.first_batch(iterator)
-        self._discover(data_batch)
+        # Keras asks before every validation too, with the same iterator.
+        if iterator is None or self._peeked is not iterator:
+            if data_batch is None:
+                data_batch = _first_batch(iterator)
+            self._discover(data_batch)
+            self._peeked = iterator
         super()._symbolic_build(data_batch=data_batch)
 
     def _discover(self, batch):
@@ -220,3 +222,12 @@ class BackendTrainer:
             ]
         if unused:
             self.warn_unused(unused)
+
+
+def _first_batch(iterator):
+    for _, _, batches in iterator:
+        try:
+            return next(batches)
+        except StopIteration:
+            break
+    raise ValueError("The data set is empty: it has not a single batch.")

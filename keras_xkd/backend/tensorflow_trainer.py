@@ -1,11 +1,23 @@
+import threading
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 
-# A function that is traced again, for data with labels after data without,
-# must not make variables inside.
-outside_trace = tf.init_scope
+def outside_trace(fn):
+    """Runs `fn`, which makes variables, outside the function being traced.
+
+    A `tf.function` makes variables in its first trace only, also under
+    `tf.init_scope`, but data with labels after data without needs new ones in
+    the second. A thread of its own knows nothing of the trace.
+    """
+    if not tf.inside_function():
+        fn()
+        return
+    thread = threading.Thread(target=fn)
+    thread.start()
+    thread.join()
 
 
 def no_gradient(fn, *args, **kwargs):
@@ -19,6 +31,7 @@ class BackendTrainer:
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = _check_batch(x, y, sample_weight)
         variables = self.trainable_variables
         state = self.non_trainable_variables
         guarded = self.on_nonfinite == "raise"
@@ -38,9 +51,6 @@ class BackendTrainer:
                 gradients[i] = gradient
         del tape
         gradients = self.fill_gradients(gradients, variables)
-        if not self.optimizer.built:
-            with tf.init_scope():
-                self.optimizer.build(variables)
         if not guarded:
             self.optimizer.apply(gradients, variables)
         else:
@@ -56,6 +66,7 @@ class BackendTrainer:
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = _check_batch(x, y, sample_weight)
         totals, report = self.objective(x, y, sample_weight, training=False)
         return self.record(report, totals, x, y, sample_weight)
 
@@ -65,10 +76,35 @@ class BackendTrainer:
             self.train_function = _checked(self, self.train_function)
 
 
+_UNEQUAL = "All modalities, labels and weights of a batch must have the same"
+
+
+def _check_batch(x, y, sample_weight):
+    """What `check_batch` does, for sizes that are known only when running.
+
+    Returns `x`, which nothing can read before the check.
+    """
+    leaves = keras.tree.flatten((x, y, sample_weight))
+    leaves = [v for v in leaves if v is not None and v.shape.rank]
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(leaf)[0], tf.shape(leaves[0])[0], message=_UNEQUAL
+        )
+        for leaf in leaves[1:]
+        if None in (leaf.shape[0], leaves[0].shape[0])
+    ]
+    with tf.control_dependencies([c for c in checks if c is not None]):
+        return keras.tree.map_structure(tf.identity, x)
+
+
 def _checked(distiller, function):
     def step(data):
         try:
             logs = function(data)
+        except tf.errors.InvalidArgumentError as error:
+            if _UNEQUAL in str(error):
+                raise ValueError(f"{_UNEQUAL} number of samples.") from error
+            raise
         except (ValueError, TypeError):
             # A `tf.function` whose first trace failed may not make variables
             # any more: the next `fit` needs a new one.

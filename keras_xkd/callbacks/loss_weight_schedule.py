@@ -38,9 +38,7 @@ class LossWeightSchedule(keras.callbacks.Callback):
 
         The authors' code of DKD (Zhao et al., 2022) does this for 20 epochs.
         """
-        return cls(
-            term, lambda epoch: weight * min((epoch + 1) / epochs, 1.0)
-        )
+        return cls(term, lambda epoch: weight * min((epoch + 1) / epochs, 1.0))
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.set_loss_weight(self.term, self.schedule(epoch))

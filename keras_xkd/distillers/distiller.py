@@ -1,4 +1,5 @@
 import functools
+import inspect
 import types
 import warnings
 
@@ -176,9 +177,7 @@ class Distiller(BackendTrainer, keras.Model):
         """Runs a frozen network: in inference mode and without gradient."""
         return no_gradient(self.run, role, x, training=False)
 
-    def task_terms(
-        self, y, outputs, sample_weight, name="task", mask=None
-    ):
+    def task_terms(self, y, outputs, sample_weight, name="task", mask=None):
         """The compiled `loss` of a network as a term, if there are labels."""
         if self.task_loss is None or y is None:
             return {}
@@ -216,8 +215,10 @@ class Distiller(BackendTrainer, keras.Model):
 
     def record(self, report, totals, x, y, sample_weight):
         """Updates losses and metrics; returns the logs."""
-        with outside_trace():
-            self.terms.ensure(report["terms"], report["extras"])
+        if self.terms.lacks(report["terms"], report["extras"]):
+            outside_trace(
+                lambda: self.terms.ensure(report["terms"], report["extras"])
+            )
         batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
         logs = {}
         if report["terms"]:
@@ -270,15 +271,6 @@ class Distiller(BackendTrainer, keras.Model):
                 f"{ {name: bad[name] for name in terms or bad} }"
             )
 
-    def first_batch(self, iterator):
-        """The first batch of an epoch; raises if there is none."""
-        for _, _, data in iterator:
-            try:
-                return data[0] if isinstance(data, (list, tuple)) else next(data)
-            except StopIteration:
-                break
-        raise ValueError("The data set is empty: it has not a single batch.")
-
     def _totals(self, terms, training):
         totals = []
         claimed = {n for names in self.players.values() for n in names or ()}
@@ -286,7 +278,8 @@ class Distiller(BackendTrainer, keras.Model):
             own = {
                 name: value
                 for name, value in terms.items()
-                if name in (names or ()) or (names is None and name not in claimed)
+                if name in (names or ())
+                or (names is None and name not in claimed)
             }
             absent = sorted(set(names or ()) - set(own))
             if training and absent:
@@ -386,13 +379,26 @@ class Distiller(BackendTrainer, keras.Model):
         self.terms = Terms(weights, known=plan.weights is not None)
         self.ownership = ownership
         self.on_nonfinite = on_nonfinite
+        # With its state in place from the start, a model that is saved
+        # before its first step loads like any other.
+        self.optimizer.build(ownership.variables)
         self._discovered = set()
+        self._peeked = None
         self._warned = False
         self._arguments = arguments
 
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         modalities.check_not_empty(x)
+        given = inspect.signature(keras.Model.fit).bind(
+            self, x, *args, **kwargs
+        )
+        if given.arguments.get("class_weight") and isinstance(x, dict):
+            if given.arguments.get("y") is None:
+                raise ValueError(
+                    "`class_weight` needs labels: pass `y`, or leave it out. "
+                    "Received: y=None"
+                )
         return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate)
@@ -486,7 +492,6 @@ class Distiller(BackendTrainer, keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def save_own_variables(self, store):
         for name, value in self.terms.weight_values().items():

@@ -96,9 +96,7 @@ def squashing_of(tensor):
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"
     if isinstance(operation, keras.layers.Layer):
-        name = getattr(
-            getattr(operation, "activation", None), "__name__", None
-        )
+        name = getattr(getattr(operation, "activation", None), "__name__", None)
     else:
         name = type(operation).__name__.lower()
     if name in _SQUASHING:

@@ -55,7 +55,9 @@ def _automatic(readout, student, teacher, name):
         width = (_shape(readout, teacher, output) or (None,))[-1]
         shape = _shape(readout, student, output) or (None,)
         if width and shape[-1] and width != shape[-1]:
-            layer = keras.layers.Dense(width, name=f"{name}_{output}_projection")
+            layer = keras.layers.Dense(
+                width, name=f"{name}_{output}_projection"
+            )
             layers[output] = _build(layer, shape, output)
     return layers
 

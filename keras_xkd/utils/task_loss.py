@@ -64,9 +64,7 @@ class _FunctionLoss(keras.losses.Loss):
     def __init__(self, fn):
         super().__init__(name=getattr(fn, "__name__", type(fn).__name__))
         self.fn = fn
-        self.from_logits = (
-            "from_logits" in inspect.signature(fn).parameters
-        )
+        self.from_logits = "from_logits" in inspect.signature(fn).parameters
 
     def call(self, y_true, y_pred):
         kwargs = {"from_logits": True} if self.from_logits else {}

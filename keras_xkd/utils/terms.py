@@ -38,6 +38,11 @@ class Terms:
             if name not in self.means:
                 self.means[name] = keras.metrics.Mean(name=name)
 
+    def lacks(self, terms, extras):
+        """Whether `ensure` has something to do."""
+        logs = [*(f"{name}_loss" for name in terms), *extras]
+        return not self.means.keys() >= set(logs)
+
     def _add_weight(self, name, value):
         self.weights[name] = keras.Variable(
             float(value),

@@ -147,9 +147,13 @@ def test_zero_when_student_is_teacher():
     teacher = keras.models.clone_model(student)
     teacher.set_weights(student.get_weights())
     distiller = CrossModalDistiller(student=student, teacher=teacher)
-    distiller.compile("sgd", distillation_loss={
-        "kd": losses.SoftTargets(), "features": losses.FeatureMatching()
-    })
+    distiller.compile(
+        "sgd",
+        distillation_loss={
+            "kd": losses.SoftTargets(),
+            "features": losses.FeatureMatching(),
+        },
+    )
     x, _ = make_data()
     logs = distiller.evaluate(x, verbose=0, return_dict=True)
     np.testing.assert_allclose(list(logs.values()), 0.0, atol=1e-6)

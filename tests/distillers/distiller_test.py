@@ -72,9 +72,7 @@ def test_update_is_simultaneous_and_routed():
 
     def networks(s, c):
         audio = ops.convert_to_tensor(x["audio"])
-        s, c = (
-            [ops.convert_to_tensor(v) for v in values] for values in (s, c)
-        )
+        s, c = ([ops.convert_to_tensor(v) for v in values] for values in (s, c))
         h = ops.relu(ops.matmul(audio, s[0]) + s[1])
         logits = ops.matmul(h, s[2]) + s[3]
         h = ops.relu(ops.matmul(logits, c[0]) + c[1])
@@ -131,9 +129,7 @@ def test_regularisers_go_to_their_owner():
     )
     distiller.compile("sgd", CE)
     x, y = make_data(16, audio=4)
-    logs = distiller.evaluate(
-        x, y, batch_size=16, verbose=0, return_dict=True
-    )
+    logs = distiller.evaluate(x, y, batch_size=16, verbose=0, return_dict=True)
     kernel = distiller.student.get_weights()[0]
     logits = distiller.student.predict(x["audio"], verbose=0)
     expected = logs["task_loss"] + logs["fool_loss"]
