@@ -1,3 +1,24 @@
 """Cross-modal knowledge distillation in Keras 3."""
 
+# All of it is imported, so that Keras can load what it saved.
+from keras_xkd import callbacks
+from keras_xkd import data
+from keras_xkd import datasets
+from keras_xkd import distillers
+from keras_xkd import layers
+from keras_xkd import losses
+from keras_xkd import models
+from keras_xkd import utils
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "callbacks",
+    "data",
+    "datasets",
+    "distillers",
+    "layers",
+    "losses",
+    "models",
+    "utils",
+]

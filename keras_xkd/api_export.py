@@ -25,8 +25,10 @@ def keras_xkd_export(path):
         PUBLIC[path] = obj
         if isinstance(obj, type) and not hasattr(obj, "get_config"):
             return obj  # Such as a callback, which Keras does not serialise.
-        return keras.saving.register_keras_serializable(package="keras_xkd")(
-            obj
-        )
+        # Functions such as `load_data` share a name: theirs is the path.
+        name = None
+        if not isinstance(obj, type):
+            name = path.removeprefix("keras_xkd.")
+        return keras.saving.register_keras_serializable("keras_xkd", name)(obj)
 
     return decorator

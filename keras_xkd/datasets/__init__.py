@@ -9,14 +9,14 @@ from keras_xkd.datasets import av_digits
 
 from keras_xkd.datasets import av_digits
 from keras_xkd.datasets import correlated_gaussians
+from keras_xkd.datasets import gaussian_information
 from keras_xkd.datasets import latent_factors
 from keras_xkd.datasets import two_moons
-from keras_xkd.datasets import views
 
 __all__ = [
     "av_digits",
     "correlated_gaussians",
+    "gaussian_information",
     "latent_factors",
     "two_moons",
-    "views",
 ]

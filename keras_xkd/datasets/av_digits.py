@@ -38,7 +38,7 @@ import pathlib
 import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.datasets import views
+from keras_xkd.data import views
 
 PATH = pathlib.Path(__file__).with_name("av_digits.npz")
 SPLITS = ("train", "validation", "test")
@@ -58,7 +58,7 @@ def load_data(degrade=None, labels=None, pairs=None, missing=None, seed=0):
             all splits: `{"audio": {"noise": 0.5}}` adds Gaussian noise of half
             the modality's standard deviation in the training set,
             `{"image": {"resolution": 4}}` averages blocks until 4x4 different
-            values are left. See `keras_xkd.datasets.views.degrade`.
+            values are left. See `keras_xkd.data.degrade`.
         labels: Optional integer: the number of training samples per digit that
             keep their label. The others get `y = -1`; train with
             `SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)`,
@@ -67,7 +67,7 @@ def load_data(degrade=None, labels=None, pairs=None, missing=None, seed=0):
         missing: Optional dict `{modality: fraction}`: the share of training
             samples without this modality. Its values become 0, and all splits
             get `x["present"][modality]`, 1 or 0, shape `(N,)`. See
-            `keras_xkd.datasets.views.missing`.
+            `keras_xkd.data.missing`.
         seed: Seed of the choices and of the noise that the arguments ask for.
             The splits and the pairs do not depend on it.
 

@@ -1,15 +1,15 @@
+import functools
 import types
 
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
-from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.soft_targets import SoftTargets
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import has_modalities
 from keras_xkd.utils.modalities import presence
-from keras_xkd.utils.pair import Pair
+from keras_xkd.utils.pair import connect
 from keras_xkd.utils.pair import resolve_comparisons
 from keras_xkd.utils.projections import make_projections
 from keras_xkd.utils.task_loss import reads_logits
@@ -25,10 +25,11 @@ class CrossModalDistiller(Distiller):
 
     | method | `distillation_loss` |
     |---|---|
-    | KD (Hinton et al., 2015) | `SoftTargets()` (the default) |
-    | FitNets (2015), supervision transfer (Gupta et al., 2016) | `FeatureMatching()` |
-    | CRD (Tian et al., 2020) | `ContrastiveRepresentation(...)` |
-    | RKD (Park et al., 2019) | `{"distance": RelationalDistance(), "angle": RelationalAngle()}` |
+    | KD (Hinton et al., 2015) | `SoftTargets()`, the default |
+    | FitNets (Romero et al., 2015) | `FeatureMatching()` |
+    | supervision transfer (Gupta et al., 2016) | the same, without labels |
+    | CRD (Tian et al., 2020) | `ContrastiveRepresentation(queue=...)` |
+    | RKD (Park et al., 2019) | `RelationalDistance()`, `RelationalAngle()` |
     | PKT (Passalis and Tefas, 2018) | `ProbabilisticTransfer()` |
     | DKD (Zhao et al., 2022) | `DecoupledSoftTargets()` |
 
@@ -99,14 +100,9 @@ class CrossModalDistiller(Distiller):
             mask = both(here, presence(x, self.named[name]))
             for term, pair in self.plan.pairs[name].items():
                 value = pair(
-                    outputs[name],
-                    outputs["student"],
-                    y,
-                    mask,
-                    sample_weight,
-                    x,
-                    training,
-                )
+                    outputs[name], outputs["student"], y, mask, sample_weight,
+                    x, training,
+                )  # fmt: skip
                 if value is not None:
                     terms[term] = value
         return outputs, terms, {}
@@ -122,24 +118,33 @@ class CrossModalDistiller(Distiller):
         for name in self.teachers:
             prefix = f"{name}_" if len(self.teachers) > 1 else ""
             pairs[name] = {
-                f"{prefix}{term}": self._pair(f"{prefix}{term}", name, loss)
+                f"{prefix}{term}": connect(
+                    loss,
+                    self.readout,
+                    self.named[name],
+                    student,
+                    self.projections.get(name, {}),
+                    functools.partial(self._keep, f"{prefix}{term}"),
+                )
                 for term, loss in comparisons.items()
             }
         terms = [term for own in pairs.values() for term in own]
-        if "task" in terms:
-            raise ValueError(
-                "The term 'task' is the compiled `loss`. Give the "
-                "`distillation_loss` another name. Received: "
-                f"distillation_loss={distillation_loss}"
-            )
         weights = {"task": 0.1} | {term: 0.9 / len(terms) for term in terms}
         return types.SimpleNamespace(weights=weights, pairs=pairs)
 
+    def _keep(self, term, layer):
+        """Owns the layer of a loss; keeps the old one when compiled again."""
+        config = layer.get_config() | {"name": ""}
+        while term in self.companions:
+            kept = self.companions[term]
+            if kept.get_config() | {"name": ""} == config:
+                return kept
+            term += "_"
+        self.companions[term] = layer
+        return layer
+
     def idle_layers(self):
-        own = [
-            *keras.tree.flatten(self.projections),
-            *self.companions.values(),
-        ]
+        own = keras.tree.flatten([self.projections, self.companions])
         used = {
             id(layer)
             for pairs in self.plan.pairs.values()
@@ -148,67 +153,6 @@ class CrossModalDistiller(Distiller):
         }
         return [layer for layer in own if id(layer) not in used]
 
-    def _pair(self, term, name, comparison):
-        """Connects a loss with what it compares, or raises."""
-        output = comparison.output
-        student, teacher = self.named["student"], self.named[name]
-        for network in (student, teacher):
-            self.readout.require(network, output)
-            if output == "logits":
-                self.readout.check_logits(network)
-        shapes = [self.readout.shape(n, output) for n in (teacher, student)]
-        companion = self._companion(term, comparison, shapes)
-        if companion is not None:
-            return Pair(comparison, companion=companion)
-        projection = None
-        if comparison.same_width:
-            projection = self.projections.get(name, {}).get(output)
-        width, other = (shape[-1] if shape else None for shape in shapes)
-        if projection is not None and other:
-            other = projection.compute_output_shape(shapes[1])[-1]
-        if comparison.same_width and width and other and width != other:
-            advice = (
-                "Both must have the same classes in the same order."
-                if output == "logits"
-                else 'Use `projections="auto"`, or give a layer for it.'
-            )
-            raise ValueError(
-                f"{type(comparison).__name__} compares '{output}' of width "
-                f"{other} of the student with width {width} of the teacher "
-                f"'{teacher.name}'. {advice}"
-            )
-        return Pair(comparison, projection=projection)
-
-    def _companion(self, term, comparison, shapes):
-        """The layer of a loss that has one; kept when compiled again."""
-        if type(comparison).companion is Comparison.companion:
-            return None
-        if None in shapes:
-            raise ValueError(
-                f"{type(comparison).__name__} learns weights and needs to know "
-                f"the shapes of '{comparison.output}' beforehand. Use "
-                "Functional or Sequential networks."
-            )
-        made = comparison.companion(*shapes)
-        while made is not None and term in self.companions:
-            if _same_config(self.companions[term], made):
-                return self.companions[term]
-            term += "_"
-        if made is not None:
-            self.companions[term] = made
-        return made
-
     def get_config(self):
-        given = self.given_projections
-        if isinstance(given, dict):
-            given = keras.tree.map_structure(
-                keras.saving.serialize_keras_object, given
-            )
+        given = keras.saving.serialize_keras_object(self.given_projections)
         return {**super().get_config(), "projections": given}
-
-
-def _same_config(one, other):
-    return {**one.get_config(), "name": None} == {
-        **other.get_config(),
-        "name": None,
-    }

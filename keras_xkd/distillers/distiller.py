@@ -1,18 +1,15 @@
 import functools
 import inspect
 import types
-import warnings
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import BackendTrainer
-from keras_xkd.backend import no_gradient
-from keras_xkd.backend import outside_trace
+from keras_xkd.distillers.role_model import RoleModel
+from keras_xkd.distillers.step import Step
 from keras_xkd.utils import modalities
-from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
@@ -21,11 +18,10 @@ from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
 from keras_xkd.utils.terms import check_weights
 from keras_xkd.utils.terms import masked_weight
-from keras_xkd.utils.terms import reduce_term
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
-class Distiller(BackendTrainer, keras.Model):
+class Distiller(BackendTrainer, Step, RoleModel):
     """Trains networks that play roles, by named loss terms.
 
     A method is a subclass with one function, `compute_losses`, which runs the
@@ -67,28 +63,15 @@ class Distiller(BackendTrainer, keras.Model):
         ValueError: If there is no student, or a network is not built.
     """
 
-    frozen = ("teacher",)
     players = {"student": None}
 
     def __init__(self, *, name=None, dtype=None, **roles):
-        super().__init__(name=name, dtype=dtype, autocast=False)
-        self.readout = Outputs()
+        super().__init__(name=name, dtype=dtype, **roles)
         self.on_nonfinite = None
         self.plan = types.SimpleNamespace(weights=None, pairs={})
         self.terms = Terms({})
         self.role_metrics = RoleMetrics(None, None, ())
-        self._discovered = set()
         self._arguments = None
-        self.roles = {r: n for r, n in roles.items() if n is not None}
-        self.named = _by_name(self.roles)
-        for role in roles:
-            setattr(self, role, self.roles.get(role))
-        if "student" not in self.roles:
-            raise ValueError(
-                f"{type(self).__name__} needs a `student`. Received the roles "
-                f"{sorted(self.roles)}"
-            )
-        self.built = True
 
     # What a method defines.
 
@@ -131,10 +114,6 @@ class Distiller(BackendTrainer, keras.Model):
         taken = {id(layer) for layer in taken}
         return [layer for layer in self.layers if id(layer) not in taken]
 
-    def idle_layers(self):
-        """Layers of this model that the compiled objective does not use."""
-        return []
-
     def prepare(self, task_loss, distillation_loss):
         """Checks and connects what `compile` was given.
 
@@ -153,159 +132,12 @@ class Distiller(BackendTrainer, keras.Model):
 
     # What a method uses.
 
-    def networks(self, role):
-        """The networks of a role, as a list."""
-        return keras.tree.flatten(self.roles.get(role, []))
-
-    def run(self, role, x, training):
-        """Runs a trained network on its modalities.
-
-        Args:
-            role: Name of a network: its role, its key if the role holds a
-                dict, `<role>_<i>` if the role holds a list.
-            x: A batch, of which the network gets what it reads.
-            training: Passed on to the network.
-
-        Returns:
-            A dict of outputs; a single tensor becomes `{"logits": tensor}`.
-        """
-        network = self.named[role]
-        inputs = modalities.select_modalities(x, network)
-        return self.readout.run(network, inputs, training)
-
-    def ask(self, role, x):
-        """Runs a frozen network: in inference mode and without gradient."""
-        return no_gradient(self.run, role, x, training=False)
-
     def task_terms(self, y, outputs, sample_weight, name="task", mask=None):
         """The compiled `loss` of a network as a term, if there are labels."""
         if self.task_loss is None or y is None:
             return {}
         weight = masked_weight(sample_weight, mask, self.task_loss.reduction)
         return {name: self.task_loss(y, prediction(outputs), weight)}
-
-    # The step, as the mixin of a backend uses it.
-
-    def objective(self, x, y, sample_weight, training):
-        """Returns each player's total, and what there is to report."""
-        modalities.check_batch(x, y, sample_weight)
-        x = modalities.zero_absent(x)
-        if training:
-            y = self.targets(x, y)
-        try:
-            outputs, terms, extras = self.compute_losses(
-                x, y, sample_weight, training
-            )
-        except modalities.MissingModalityError:
-            if training:
-                raise
-            # A test set for the student alone.
-            student = self.run("student", x, training)
-            terms = self.task_terms(y, student, sample_weight)
-            outputs, extras = {"student": student}, {}
-        terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
-        predictions = {
-            role: prediction(outputs[role])
-            for role in self.role_metrics.roles
-            if role in outputs
-        }
-        self._check_something_to_do(terms, y, predictions, training)
-        report = {"terms": terms, "extras": extras, "predictions": predictions}
-        return self._totals(terms, training), report
-
-    def record(self, report, totals, x, y, sample_weight):
-        """Updates losses and metrics; returns the logs."""
-        if self.terms.lacks(report["terms"], report["extras"]):
-            outside_trace(
-                lambda: self.terms.ensure(report["terms"], report["extras"])
-            )
-        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
-        logs = {}
-        if report["terms"]:
-            logs = self.terms.update(
-                totals[0], report["terms"], report["extras"], batch_size
-            )
-        metrics = self.role_metrics.update(
-            y, report["predictions"], sample_weight
-        )
-        return {**logs, **metrics}
-
-    def fill_gradients(self, gradients, variables):
-        """Zeros for the variables that no term depends on."""
-        unused = [
-            v.path
-            for v, gradient in zip(variables, gradients, strict=True)
-            if gradient is None
-        ]
-        if unused:
-            self.warn_unused(unused)
-        return [
-            ops.zeros(v.shape, v.dtype) if gradient is None else gradient
-            for v, gradient in zip(variables, gradients, strict=True)
-        ]
-
-    def warn_unused(self, paths):
-        """Warns once per compile about variables without a gradient."""
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"No loss term depends on the variables {paths}. Their "
-                "gradients are taken as zero; weight decay still moves them.",
-                stacklevel=2,
-            )
-
-    def check_finite(self, logs):
-        """Raises if asked to and a logged value is not finite."""
-        if self.on_nonfinite != "raise":
-            return
-        bad = {
-            name: float(np.mean(ops.convert_to_numpy(value)))
-            for name, value in logs.items()
-            if not np.all(np.isfinite(ops.convert_to_numpy(value)))
-        }
-        terms = [n for n in bad if n != "loss" and n in self.terms.means]
-        if bad:
-            raise ValueError(
-                f"The loss is not finite: {', '.join(terms or bad)}. No weight "
-                "was changed in this step. Received: "
-                f"{ {name: bad[name] for name in terms or bad} }"
-            )
-
-    def _totals(self, terms, training):
-        totals = []
-        claimed = {n for names in self.players.values() for n in names or ()}
-        for index, names in enumerate(self.players.values()):
-            own = {
-                name: value
-                for name, value in terms.items()
-                if name in (names or ())
-                or (names is None and name not in claimed)
-            }
-            absent = sorted(set(names or ()) - set(own))
-            if training and absent:
-                raise ValueError(
-                    f"The player '{list(self.players)[index]}' minimises "
-                    f"{absent}, which `compute_losses` did not return. "
-                    f"Received the terms {sorted(terms)}"
-                )
-            penalties = self.ownership.penalties(index) if own else ()
-            totals.append(self.terms.total(own, penalties))
-        return totals
-
-    def _check_something_to_do(self, terms, y, predictions, training):
-        if training and not terms:
-            raise ValueError(
-                "There is no loss term to train with. Pass labels together "
-                "with `compile(loss=...)`, or a `distillation_loss`. Received: "
-                f"labels: {y is not None}, loss: {self.task_loss}"
-            )
-        if not terms and (y is None or not predictions):
-            raise ValueError(
-                "There is nothing to evaluate: no loss term and no metric can "
-                "be computed from this data. It needs labels, or the "
-                f"modalities of the teacher. Received: labels: {y is not None}"
-            )
-        self.terms.check_names(terms)
 
     # Keras.
 
@@ -415,75 +247,14 @@ class Distiller(BackendTrainer, keras.Model):
         """Changes the weight of a term, without a new trace."""
         self.terms.set_weight(term, value)
 
-    def call(self, x, training=None):
-        """The student's own output."""
-        student = self.roles["student"]
-        inputs = modalities.select_modalities(x, student)
-        return student(inputs, training=training)
-
     @property
     def metrics(self):
         return [*self.terms.metrics, *self.role_metrics.metrics]
 
     @property
     def variables(self):
+        # The weights of the terms are state of the step, not of a network.
         return [*super().variables, *self.terms.weights.values()]
-
-    @property
-    def trainable_variables(self):
-        return self._without_frozen(super().trainable_variables)
-
-    @property
-    def non_trainable_variables(self):
-        trained = {id(v) for v in self.trainable_variables}
-        return [v for v in self.variables if id(v) not in trained]
-
-    @property
-    def trainable_weights(self):
-        return self._without_frozen(super().trainable_weights)
-
-    @property
-    def non_trainable_weights(self):
-        trained = {id(v) for v in self.trainable_weights}
-        return [v for v in self.weights if id(v) not in trained]
-
-    def _without_frozen(self, variables):
-        layers = [n for role in self.frozen for n in self.networks(role)]
-        left_out = {
-            id(v) for n in [*layers, *self.idle_layers()] for v in n.variables
-        }
-        return [v for v in variables if id(v) not in left_out]
-
-    def _get_metrics_result_or_logs(self, logs):
-        # Keras asks this at the end of every epoch and evaluation: the one
-        # place where a data set without a batch shows on every backend.
-        if not logs:
-            raise ValueError(
-                "The data set is empty: it has not a single batch."
-            )
-        return super()._get_metrics_result_or_logs(logs)
-
-    def get_config(self):
-        config = {
-            "name": self.name,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-        }
-        for role, networks in self.roles.items():
-            config[role] = keras.tree.map_structure(
-                keras.saving.serialize_keras_object, networks
-            )
-        return config
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(
-            **{
-                key: keras.saving.deserialize_keras_object(
-                    value, custom_objects=custom_objects
-                )
-                for key, value in config.items()
-            }
-        )
 
     def get_compile_config(self):
         if self._arguments is None:
@@ -501,34 +272,3 @@ class Distiller(BackendTrainer, keras.Model):
         for name in store.keys():
             if name in self.terms.weights:
                 self.terms.set_weight(name, float(np.asarray(store[name])))
-
-
-def _by_name(roles):
-    """The networks under one name each; checks that they are usable."""
-    named = {}
-    for role, networks in roles.items():
-        if isinstance(networks, dict):
-            found = dict(networks)
-        elif isinstance(networks, (list, tuple)):
-            found = {f"{role}_{i}": n for i, n in enumerate(networks)}
-        else:
-            found = {role: networks}
-        for name, network in found.items():
-            if not isinstance(network, keras.layers.Layer):
-                raise ValueError(
-                    f"The role '{role}' needs a Keras layer or model. "
-                    f"Received: {network} of type {type(network).__name__}"
-                )
-            if not network.built:
-                raise ValueError(
-                    f"The {role} '{network.name}' (of type "
-                    f"{type(network).__name__}) is not built. Give it a "
-                    "`keras.Input`, or call it once on a batch of data."
-                )
-            if name in named:
-                raise ValueError(
-                    f"Two networks are named '{name}'. Received the roles "
-                    f"{sorted(roles)}"
-                )
-            named[name] = network
-    return named

@@ -58,10 +58,62 @@ def resolve_comparisons(distillation_loss):
         return {}
     if not isinstance(distillation_loss, dict):
         distillation_loss = {"distillation": distillation_loss}
+    if "task" in distillation_loss:
+        raise ValueError(
+            "The term 'task' is the compiled `loss`. Give the entry of "
+            "`distillation_loss` another name. Received: "
+            f"distillation_loss={distillation_loss}"
+        )
     return {
         term: loss if isinstance(loss, Comparison) else Matching(loss)
         for term, loss in distillation_loss.items()
     }
+
+
+def connect(comparison, readout, teacher, student, projections, keep):
+    """Returns the `Pair` of a loss and two networks, or says what is wrong.
+
+    Args:
+        comparison: The loss.
+        readout: The `Outputs` of the distiller.
+        teacher: The teacher.
+        student: The student.
+        projections: A dict `{output: layer}` for the student.
+        keep: A function that takes the loss's companion, if it has one, and
+            returns the layer to use.
+    """
+    output = comparison.output
+    for network in (student, teacher):
+        readout.require(network, output)
+        if output == "logits":
+            readout.check_logits(network)
+    shapes = [readout.shape(n, output) for n in (teacher, student)]
+    if type(comparison).companion is not Comparison.companion:
+        if None in shapes:
+            raise ValueError(
+                f"{type(comparison).__name__} learns weights and must know "
+                f"the shapes of '{output}' beforehand. Use Functional or "
+                "Sequential networks."
+            )
+        companion = comparison.companion(*shapes)
+        if companion is not None:
+            return Pair(comparison, companion=keep(companion))
+    projection = projections.get(output) if comparison.same_width else None
+    if projection is not None and shapes[1]:
+        shapes[1] = projection.compute_output_shape(shapes[1])
+    width, other = (shape[-1] if shape else None for shape in shapes)
+    if comparison.same_width and width and other and width != other:
+        advice = (
+            "Both must have the same classes in the same order."
+            if output == "logits"
+            else 'Use `projections="auto"`, or give a layer for it.'
+        )
+        raise ValueError(
+            f"{type(comparison).__name__} compares '{output}' of width "
+            f"{other} of the student with width {width} of the teacher "
+            f"'{teacher.name}'. {advice}"
+        )
+    return Pair(comparison, projection=projection)
 
 
 class _Reduce(keras.losses.Loss):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_xkd.data import views
 from keras_xkd.datasets import av_digits
-from keras_xkd.datasets import views
 
 
 @pytest.fixture(scope="module")

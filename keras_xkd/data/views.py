@@ -15,7 +15,7 @@ RESERVED = ("present", "sample_id", "teacher_outputs")
 DEGRADATIONS = ("noise", "resolution")
 
 
-@keras_xkd_export("keras_xkd.datasets.views.take")
+@keras_xkd_export("keras_xkd.data.take")
 def take(x, rows):
     """Returns the given rows of every array in a dict, nested dicts included.
 
@@ -37,7 +37,7 @@ def take(x, rows):
     return np.asarray(x)[rows]
 
 
-@keras_xkd_export("keras_xkd.datasets.views.few_labels")
+@keras_xkd_export("keras_xkd.data.few_labels")
 def few_labels(x, y, per_class, seed=0):
     """Keeps a few samples of each class.
 
@@ -66,7 +66,7 @@ def few_labels(x, y, per_class, seed=0):
     return take(x, rows), np.asarray(y)[rows]
 
 
-@keras_xkd_export("keras_xkd.datasets.views.unlabelled")
+@keras_xkd_export("keras_xkd.data.unlabelled")
 def unlabelled(x, y, per_class, seed=0):
     """Returns what `few_labels` leaves out, without its labels.
 
@@ -88,7 +88,7 @@ def unlabelled(x, y, per_class, seed=0):
     return take(x, np.setdiff1d(np.arange(len(y)), _choose(y, per_class, seed)))
 
 
-@keras_xkd_export("keras_xkd.datasets.views.hide_labels")
+@keras_xkd_export("keras_xkd.data.hide_labels")
 def hide_labels(y, per_class, seed=0):
     """Replaces all labels but a few of each class by -1.
 
@@ -114,7 +114,7 @@ def hide_labels(y, per_class, seed=0):
     return hidden
 
 
-@keras_xkd_export("keras_xkd.datasets.views.missing")
+@keras_xkd_export("keras_xkd.data.missing")
 def missing(x, fractions, seed=0):
     """Takes modalities away from a part of the samples.
 
@@ -164,7 +164,7 @@ def missing(x, fractions, seed=0):
     return {**result, "present": present}
 
 
-@keras_xkd_export("keras_xkd.datasets.views.degrade")
+@keras_xkd_export("keras_xkd.data.degrade")
 def degrade(x, degradations, seed=0, scale=None):
     """Makes modalities worse.
 

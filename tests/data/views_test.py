@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_xkd.datasets import views
+from keras_xkd.data import views
 
 
 def data(size=40):

@@ -1,0 +1,141 @@
+import keras
+
+from keras_xkd.backend import no_gradient
+from keras_xkd.utils.modalities import select_modalities
+from keras_xkd.utils.outputs import Outputs
+
+
+class RoleModel(keras.Model):
+    """A model made of networks that play roles, some of which never learn.
+
+    See `Distiller`, which trains it.
+    """
+
+    frozen = ("teacher",)
+
+    def __init__(self, *, name=None, dtype=None, **roles):
+        # Every network casts its own inputs.
+        super().__init__(name=name, dtype=dtype, autocast=False)
+        self.readout = Outputs()
+        self.roles = {r: n for r, n in roles.items() if n is not None}
+        self.named = _by_name(self.roles)
+        for role in roles:
+            setattr(self, role, self.roles.get(role))
+        if "student" not in self.roles:
+            raise ValueError(
+                f"{type(self).__name__} needs a `student`. Received the roles "
+                f"{sorted(self.roles)}"
+            )
+        self.built = True
+
+    def networks(self, role):
+        """The networks of a role, as a list."""
+        return keras.tree.flatten(self.roles.get(role, []))
+
+    def run(self, role, x, training):
+        """Runs a trained network on its modalities.
+
+        Args:
+            role: Name of a network: its role, its key if the role holds a
+                dict, `<role>_<i>` if the role holds a list.
+            x: A batch, of which the network gets what it reads.
+            training: Passed on to the network.
+
+        Returns:
+            A dict of outputs; a single tensor becomes `{"logits": tensor}`.
+        """
+        network = self.named[role]
+        inputs = select_modalities(x, network)
+        return self.readout.run(network, inputs, training)
+
+    def ask(self, role, x):
+        """Runs a frozen network: in inference mode and without gradient."""
+        return no_gradient(self.run, role, x, training=False)
+
+    def call(self, x, training=None):
+        """The student's own output."""
+        student = self.roles["student"]
+        inputs = select_modalities(x, student)
+        return student(inputs, training=training)
+
+    def idle_layers(self):
+        """Layers of this model that the compiled objective does not use."""
+        return []
+
+    @property
+    def trainable_variables(self):
+        return self._without_frozen(super().trainable_variables)
+
+    @property
+    def non_trainable_variables(self):
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def trainable_weights(self):
+        return self._without_frozen(super().trainable_weights)
+
+    @property
+    def non_trainable_weights(self):
+        trained = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trained]
+
+    def _without_frozen(self, variables):
+        layers = [n for role in self.frozen for n in self.networks(role)]
+        left_out = {
+            id(v) for n in [*layers, *self.idle_layers()] for v in n.variables
+        }
+        return [v for v in variables if id(v) not in left_out]
+
+    def get_config(self):
+        config = {
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+        for role, networks in self.roles.items():
+            config[role] = keras.tree.map_structure(
+                keras.saving.serialize_keras_object, networks
+            )
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(
+            **{
+                key: keras.saving.deserialize_keras_object(
+                    value, custom_objects=custom_objects
+                )
+                for key, value in config.items()
+            }
+        )
+
+
+def _by_name(roles):
+    """The networks under one name each; checks that they are usable."""
+    named = {}
+    for role, networks in roles.items():
+        if isinstance(networks, dict):
+            found = dict(networks)
+        elif isinstance(networks, (list, tuple)):
+            found = {f"{role}_{i}": n for i, n in enumerate(networks)}
+        else:
+            found = {role: networks}
+        for name, network in found.items():
+            if not isinstance(network, keras.layers.Layer):
+                raise ValueError(
+                    f"The role '{role}' needs a Keras layer or model. "
+                    f"Received: {network} of type {type(network).__name__}"
+                )
+            if not network.built:
+                raise ValueError(
+                    f"The {role} '{network.name}' (of type "
+                    f"{type(network).__name__}) is not built. Give it a "
+                    "`keras.Input`, or call it once on a batch of data."
+                )
+            if name in named:
+                raise ValueError(
+                    f"Two networks are named '{name}'. Received the roles "
+                    f"{sorted(roles)}"
+                )
+            named[name] = network
+    return named
