@@ -41,6 +41,9 @@ class Outputs:
             {"logits": structure, "features": features_before_head(network)},
             name=network.name,
         )
+        # From now on the view runs in its place, but Keras exports only a
+        # model that was called itself.
+        network(input_structure(network))
 
     def symbolic(self, network):
         """The named symbolic outputs, None when they are not known."""
