@@ -40,7 +40,8 @@ class ContrastiveMemory(keras.layers.Layer):
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments: `teacher` and `student` of shape `(batch, features)`, of
-    any widths; `sample_id` of shape `(batch,)` or `(batch, 1)`; `training`.
+    any widths; `sample_id` of shape `(batch,)` or `(batch, 1)`; `present` of
+    shape `(batch,)`, 1 for the samples that take part; `training`.
 
     Returns:
         One value per sample, shape `(batch,)`, both directions added.
@@ -114,20 +115,32 @@ class ContrastiveMemory(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, teacher, student, sample_id=None, training=False):
+    def call(
+        self, teacher, student, sample_id=None, present=None, training=False
+    ):
         checks.check_rows(teacher, student)
         t = unit(self.teacher_embedding(teacher))
         s = unit(self.student_embedding(student))
-        remember = self._memory(t, sample_id, training)
+        if present is None:
+            present = ops.ones_like(s[:, 0])
+        present = ops.cast(present, s.dtype)
+        remember = functools.partial(
+            self._memory(t, sample_id, training),
+            mask=present[:, None] if training else None,
+        )
         t_positives, t_negatives, t_kept = remember(self.teacher_memory, t)
         s_positives, s_negatives, s_kept = remember(self.student_memory, s)
-        by_student, z_student = self._contrast(0, s, t_positives, t_negatives)
-        by_teacher, z_teacher = self._contrast(1, t, s_positives, s_negatives)
+        by_student, z_student = self._contrast(
+            0, s, t_positives, t_negatives, present
+        )
+        by_teacher, z_teacher = self._contrast(
+            1, t, s_positives, s_negatives, present
+        )
         if training:
             self.teacher_memory.assign(t_kept)
             self.student_memory.assign(s_kept)
             self.normalizer.assign(ops.stack([z_student, z_teacher]))
-        return by_student + by_teacher
+        return (by_student + by_teacher) * present
 
     def _memory(self, batch, sample_id, training):
         if self.arguments["queue"]:
@@ -149,15 +162,18 @@ class ContrastiveMemory(keras.layers.Layer):
             momentum=self.arguments["momentum"],
         )
 
-    def _contrast(self, index, anchors, positives, negatives):
+    def _contrast(self, index, anchors, positives, negatives, present):
         positive, negative = similarities(
             anchors, positives, negatives, self.arguments["temperature"]
         )
         pairs = ops.concatenate([positive[:, None], negative], axis=1)
-        first = ops.stop_gradient(ops.mean(ops.exp(pairs)) * self.rows)
+        count = ops.maximum(ops.sum(present), 1.0)
+        first = ops.sum(ops.mean(ops.exp(pairs), axis=1) * present) / count
         known = self.normalizer[index]
-        z = ops.where(known > 0, known, first)
-        offset = ops.log(z * (negative.shape[1] / self.rows))
+        z = ops.where(known > 0, known, ops.stop_gradient(first * self.rows))
+        # With all samples absent there is nothing to estimate it from.
+        share = negative.shape[1] / self.rows
+        offset = ops.log(ops.where(z > 0, z, 1.0) * share)
         return noise_contrast(positive, negative, offset), z
 
     def compute_output_shape(self, teacher_shape, student_shape):

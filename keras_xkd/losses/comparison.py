@@ -66,7 +66,7 @@ class Comparison(keras.losses.Loss):
         A loss is stateless. One that learns an embedding or remembers past
         samples returns here a layer, which the distiller owns, saves and
         calls in place of the loss: `layer(teacher, student, sample_id=None,
-        training=False)`, one value per sample.
+        present=None, training=False)`, one value per sample.
 
         Args:
             teacher_shape: Shape of the teacher's output, batch axis included.

@@ -34,7 +34,11 @@ class Pair:
         if self.companion is not None:
             sample_id = x.get("sample_id") if isinstance(x, dict) else None
             values = self.companion(
-                teacher, student, sample_id=sample_id, training=training
+                teacher,
+                student,
+                sample_id=sample_id,
+                present=mask,
+                training=training,
             )
             return _Reduce(self.comparison)(values, values, weight)
         context = {}

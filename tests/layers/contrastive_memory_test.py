@@ -312,3 +312,41 @@ def test_errors():
         memory("queue")(np.ones((8, 5)), np.ones((8, 2)), training=True)
     with pytest.raises(ValueError, match="number of rows"):
         memory("queue")(np.ones((3, 5)), np.ones((4, 2)))
+
+
+@pytest.mark.parametrize("kind", [{"samples": 9}, {"queue": 9}])
+def test_absent_samples_are_neither_counted_nor_remembered(kind):
+    rng = np.random.default_rng(3)
+    teacher = rng.normal(size=(4, 3)).astype("float32")
+    student = rng.normal(size=(4, 5)).astype("float32")
+    ids = np.array([7, 2, 5, 0])
+    mask = np.array([1, 0, 1, 0], "float32")
+    whole, part = (
+        ContrastiveMemory(negatives=6, embedding_dim=4, seed=1, **kind)
+        for _ in range(2)
+    )
+    for layer in (whole, part):
+        layer.build((None, 3), (None, 5))
+    part.set_weights(whole.get_weights())
+    before = whole.teacher_memory.numpy().copy()
+    values = to_numpy(whole(teacher, student, ids, present=mask, training=True))
+    assert np.all(values[mask == 0] == 0) and np.all(values[mask > 0] > 0)
+    memory = whole.teacher_memory.numpy()
+    if "queue" in kind:
+        part(teacher[mask > 0], student[mask > 0], training=True)
+        # The two rows that would have left stand where absent samples were.
+        new = part.teacher_memory.numpy()[-2:]
+        np.testing.assert_array_equal(memory[[6, 8]], before[[1, 3]])
+        np.testing.assert_allclose(memory[[5, 7]], new, atol=1e-5)
+        np.testing.assert_allclose(
+            whole.normalizer.numpy(), part.normalizer.numpy(), rtol=1e-5
+        )
+    else:
+        moved = np.abs(memory - before).sum(axis=1) > 0
+        assert sorted(np.flatnonzero(moved)) == [5, 7]
+    none = to_numpy(
+        ContrastiveMemory(negatives=6, **kind)(
+            teacher, student, ids, present=np.zeros(4, "float32"), training=True
+        )
+    )
+    np.testing.assert_array_equal(none, 0)
