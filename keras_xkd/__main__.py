@@ -1,0 +1,206 @@
+"""The command line: `python -m keras_xkd`.
+
+Nothing heavy is imported before the arguments are read, so that help is quick
+and the backend can be chosen; see also `keras_xkd/__init__.py`.
+"""
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+
+BACKENDS = ("jax", "tensorflow", "torch")
+# Module in keras_xkd.benchmark, default number of seeds, what it shows.
+BENCHMARKS = {
+    "gaussians": (100, "when a teacher helps: shared decisive information"),
+}
+
+DESCRIPTION = """\
+Cross-modal knowledge distillation in Keras 3: train with several modalities,
+deploy a student that needs only some of them.
+"""
+
+EXAMPLES = """\
+examples:
+  python -m keras_xkd demo                       pictures teach speech
+  python -m keras_xkd demo --seeds 1 --backend torch
+  python -m keras_xkd benchmark gaussians --seeds 100
+  python -m keras_xkd benchmark --help           all benchmarks
+"""
+
+DEMO = """\
+Trains a network that knows pictures of digits, lets it teach another that
+hears spoken digits, without one audio label, and compares with training on
+labels. Takes a minute or two on two processor cores. Writes student.keras,
+comparison.png, curves.png and results.json.
+"""
+
+
+def make_parser():
+    """The parser of all arguments."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m keras_xkd",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="command", required=True
+    )
+    demo = commands.add_parser(
+        "demo",
+        help="pictures teach a network to recognise speech",
+        description=DEMO,
+        formatter_class=formatter,
+    )
+    _add_common(demo, 5, "demo_output")
+    demo.add_argument(
+        "--steps",
+        type=_positive,
+        metavar="N",
+        help="training steps of each network (default: 500)",
+    )
+    benchmark = commands.add_parser(
+        "benchmark",
+        help="measurements with a known answer",
+        description="Measurements with a known answer.",
+    )
+    names = benchmark.add_subparsers(dest="name", metavar="name", required=True)
+    for name, (seeds, purpose) in BENCHMARKS.items():
+        child = names.add_parser(name, help=purpose, description=purpose)
+        _add_common(child, seeds, "benchmark_output")
+    return parser
+
+
+def _add_common(parser, seeds, output):
+    add = parser.add_argument
+    add(
+        "--seeds",
+        type=_positive,
+        default=seeds,
+        metavar="N",
+        help=f"number of repetitions (default: {seeds})",
+    )
+    add(
+        "--first-seed",
+        type=int,
+        default=0,
+        metavar="K",
+        help="the seeds are K, K + 1, ... (default: 0)",
+    )
+    add(
+        "--output",
+        default=output,
+        metavar="DIR",
+        help=f"folder for what is written (default: {output})",
+    )
+    add("--quick", action="store_true", help="a smoke run of a few steps")
+    add(
+        "--backend",
+        choices=BACKENDS,
+        help="backend of Keras (default: the environment variable "
+        "KERAS_BACKEND, else the first of these that is installed)",
+    )
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be positive, not {number}")
+    return number
+
+
+def choose_backend(wanted=None):
+    """The backend asked for, else of the environment, else the first there."""
+    installed = [b for b in BACKENDS if importlib.util.find_spec(b)]
+    wanted = wanted or os.environ.get("KERAS_BACKEND")
+    if wanted is None and not installed:
+        wanted = "of Keras"
+    elif wanted is None:
+        return installed[0]
+    if wanted not in installed:
+        raise SystemExit(
+            f"The backend {wanted} is not installed. There is: "
+            f"{', '.join(installed) or 'none'}. Install one of "
+            f'{", ".join(BACKENDS)}, such as: `pip install "keras-xkd[jax]"`.'
+        )
+    return wanted
+
+
+def set_up_backend(wanted=None):
+    """Sets what must be set before Keras is imported, and imports it."""
+    if "keras" in sys.modules:  # Called from Python.
+        present = sys.modules["keras"].backend.backend()
+        if wanted not in (None, present):
+            raise SystemExit(
+                f"Keras is already running on {present}; it cannot change to "
+                f"{wanted}."
+            )
+        return
+    backend = choose_backend(wanted)
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if backend == "torch":
+        # With networks this small, threads wait for each other most of the
+        # time: on two busy cores two threads took five times as long as one.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with _without_stderr():
+        importlib.import_module("keras")
+        if importlib.util.find_spec("tensorflow"):
+            # Keras imports it in `fit` in any case.
+            importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _without_stderr():
+    """Drops what libraries in C write, such as notes while they load."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def main(arguments=None):
+    """Runs a command.
+
+    Args:
+        arguments: List of strings, by default those of the process.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    options = make_parser().parse_args(arguments)
+    set_up_backend(options.backend)
+    seeds = list(range(options.first_seed, options.first_seed + options.seeds))
+    chosen = {
+        "output": options.output,
+        "quick": options.quick,
+        "arguments": arguments,
+    }
+    module = "demo.run"
+    if options.command == "benchmark":
+        module = f"benchmark.{options.name}"
+    else:
+        chosen["steps"] = options.steps
+    run = importlib.import_module(f"keras_xkd.{module}").run
+    try:
+        run(seeds, **chosen)
+    except KeyboardInterrupt:
+        raise SystemExit("\nStopped.") from None
+    except ImportError as error:
+        if error.name != "matplotlib":
+            raise
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

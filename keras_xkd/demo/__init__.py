@@ -1,0 +1,1 @@
+"""The demonstration: images teach a network to recognise speech."""
