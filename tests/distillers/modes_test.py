@@ -195,9 +195,6 @@ def test_compile_modes(arguments):
         with pytest.raises(ValueError, match="steps_per_execution"):
             make(**arguments).fit(x, y, verbose=0)
         return
-    if BACKEND == "torch" and arguments.get("jit_compile"):
-        # Compiling needs a C++ compiler and minutes: see the benchmark.
-        arguments = dict(jit_compile=False)
     x, y = make_data(32)
     if "optimizer" in arguments:
         config = arguments["optimizer"].get_config()
