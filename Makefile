@@ -11,6 +11,11 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check \
 	-c constraints.txt
 
+# The networks of the tests and of the demo are so small that threads mostly
+# wait for each other: on a busy machine many times longer than they work.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
+
 # Keeps TensorFlow from logging what is not an error.
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
