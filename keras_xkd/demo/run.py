@@ -102,8 +102,10 @@ def text(results):
         table(["trained on", "test accuracy (%)", "SD", "95 % interval"], rows),
         "",
         f"{n} seed{'s' * (n != 1)}, {results['steps']} steps each. The three "
-        "audio rows are the same network from",
-        "the same initial weights. Distilled minus the others, seed by seed:",
+        "audio rows are the same network",
+        "from the same initial weights. The intervals cover the seeds, not the",
+        "choice of the 300 test samples. Distilled minus the others, seed by",
+        "seed:",
     ]
     for other, key in [(FEW, "few"), (ALL, "all")]:
         gap = results[f"distilled_minus_{key}"]
