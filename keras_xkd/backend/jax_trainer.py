@@ -143,6 +143,23 @@ class BackendTrainer:
 
         return step
 
+    def _get_jax_state(self, **kwargs):
+        """The values of the variables, each in a buffer of its own.
+
+        Averages of weights (EMA) overwrite the weights at the end of `fit`,
+        and then share their buffer, which a step cannot use up twice.
+        """
+        seen = set()
+
+        def own(value):
+            if id(value) in seen:
+                return jnp.copy(value)
+            seen.add(id(value))
+            return value
+
+        state = super()._get_jax_state(**kwargs)
+        return tuple([own(value) for value in part] for part in state)
+
     def _set_jax_state(self, state):
         names = {
             4: ("trainable", "non_trainable", "optimizer", "metrics"),

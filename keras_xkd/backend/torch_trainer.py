@@ -24,6 +24,9 @@ class BackendTrainer:
             state = self.non_trainable_variables
             before = [v.value.detach().clone() for v in state]
         totals, report = self.objective(x, y, sample_weight, training=True)
+        if not self._verified:  # Listing the variables in every step is slow.
+            self.ownership.indices(0, self.trainable_variables)
+            self._verified = True
         gradients = [None] * len(variables)
         for player, total in enumerate(totals):
             own = self.ownership.indices(player, variables)

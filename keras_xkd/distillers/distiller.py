@@ -217,6 +217,7 @@ class Distiller(BackendTrainer, Step, RoleModel):
         self._discovered = set()
         self._peeked = None
         self._warned = False
+        self._verified = False
         self._arguments = arguments
 
     @functools.wraps(keras.Model.fit)

@@ -136,7 +136,8 @@ class Step:
                 "be computed from this data. It needs labels, or the "
                 f"modalities of the teacher. Received: labels: {y is not None}"
             )
-        self.terms.check_names(terms)
+        if training and y is not None:
+            self.terms.check_names(terms)
 
     def _get_metrics_result_or_logs(self, logs):
         # Keras asks this at the end of every epoch and evaluation: the one

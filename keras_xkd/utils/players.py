@@ -41,6 +41,13 @@ class Ownership:
 
     def indices(self, player, variables):
         """Positions in `variables` of those that a player (index) owns."""
+        new = [v.path for v in variables if id(v) not in self._owner]
+        if new:
+            raise ValueError(
+                f"The variables {new[:5]} were made, or became trainable, "
+                "after `compile`. Build all layers in the constructor, and "
+                "compile again after changing `trainable`."
+            )
         return [
             i for i, v in enumerate(variables) if self._owner[id(v)] == player
         ]

@@ -52,9 +52,12 @@ class Terms:
         )
 
     def check_names(self, terms):
-        """Raises if a weight was given for a term that does not exist."""
+        """Raises if a weight was given for a term that does not exist.
+
+        Asked with all terms there can be: in training, with labels.
+        """
         unknown = sorted(set(self.given) - set(terms))
-        if unknown and terms:
+        if unknown:
             raise ValueError(
                 f"`loss_weights` names the terms {unknown}, but the terms are "
                 f"{sorted(terms)}."

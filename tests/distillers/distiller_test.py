@@ -321,3 +321,49 @@ def test_weights_of_unknown_terms_can_be_scheduled():
         distiller.fit(x, y, verbose=0, callbacks=[wrong])
     with pytest.raises(ValueError, match="function"):
         LossWeightSchedule("task", 0.5)
+
+
+def test_weights_of_absent_terms_are_no_error():
+    x, y = make_data(audio=4)
+    distiller = make_two_players()
+    distiller.compile("sgd", CE, loss_weights={"task": 0.5, "fool": 0.1})
+    # Without labels there is no term `task`.
+    history = distiller.fit(x, verbose=0).history
+    assert sorted(history) == ["critic_loss", "fool_loss", "loss", "mean_score"]
+    distiller.evaluate(x, y, verbose=0)
+    distiller.fit(x, y, verbose=0)
+    assert distiller.loss_weights["task"] == 0.5
+
+
+class Lazy(TwoPlayers):
+    def compute_losses(self, x, y, sample_weight, training):
+        if not hasattr(self, "late"):
+            self.late = layers.Dense(2)
+            self.late(np.ones((1, 3), "float32"))
+        return super().compute_losses(x, y, sample_weight, training)
+
+
+def test_layers_made_in_a_step_are_refused():
+    x, y = make_data(audio=4)
+    distiller = Lazy(
+        student=classifier("audio", 4),
+        critic=classifier("logits", 3, units=1),
+    )
+    distiller.compile("sgd", CE)
+    with pytest.raises(ValueError, match="after `compile`|non-first call"):
+        distiller.fit(x, y, verbose=0)
+
+
+def test_two_fits_with_averaged_weights():
+    x, y = make_data(audio=4)
+    distiller = make_two_players()
+    distiller.compile(
+        {
+            "student": keras.optimizers.Adam(0.01, use_ema=True),
+            "critic": keras.optimizers.SGD(0.1, use_ema=True),
+        },
+        CE,
+    )
+    for _ in range(2):
+        history = distiller.fit(x, y, epochs=2, verbose=0).history
+        assert np.all(np.isfinite(history["loss"]))
