@@ -16,6 +16,8 @@ BACKENDS = ("jax", "tensorflow", "torch")
 # Module in keras_xkd.benchmark, default number of seeds, what it shows.
 BENCHMARKS = {
     "gaussians": (100, "when a teacher helps: shared decisive information"),
+    "step-cost": (1, "operations of a step with two players (JAX)"),
+    "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
 }
 
 DESCRIPTION = """\
@@ -188,7 +190,7 @@ def main(arguments=None):
     }
     module = "demo.run"
     if options.command == "benchmark":
-        module = f"benchmark.{options.name}"
+        module = f"benchmark.{options.name.replace('-', '_')}"
     else:
         chosen["steps"] = options.steps
     run = importlib.import_module(f"keras_xkd.{module}").run

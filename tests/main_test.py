@@ -59,7 +59,8 @@ def test_wrong_arguments(arguments, message, capsys):
 
 @pytest.mark.parametrize("name", command_line.BENCHMARKS)
 def test_benchmarks_have_a_module(name):
-    assert importlib.util.find_spec(f"keras_xkd.benchmark.{name}")
+    module = name.replace("-", "_")
+    assert importlib.util.find_spec(f"keras_xkd.benchmark.{module}")
 
 
 def test_the_arguments_arrive(monkeypatch):

@@ -1,9 +1,13 @@
 """What a training step with two players costs, by JAX's cost analysis."""
 
+import pathlib
+
 import keras
 from keras import layers
 from keras import ops
 
+from keras_xkd.benchmark import record
+from keras_xkd.benchmark.table import table
 from keras_xkd.distillers import Distiller
 
 
@@ -94,3 +98,28 @@ def compare(kind):
         counts[name] = count(distiller)
     counts["ratio"] = counts["two"]["flops"] / counts["one"]["flops"]
     return counts
+
+
+def run(seeds, output, quick=False, arguments=("benchmark", "step-cost")):
+    """Prints and writes the comparison; there is nothing random in it."""
+    if keras.backend.backend() != "jax":
+        raise SystemExit(
+            "This benchmark counts operations with JAX. Run it with "
+            "`--backend jax`."
+        )
+    results = {kind: compare(kind) for kind in ("dense", "recurrent")}
+    rows = [
+        [
+            kind,
+            f"{counts['one']['flops'] / 1e6:.2f}",
+            f"{counts['two']['flops'] / 1e6:.2f}",
+            f"{counts['ratio']:.4f}",
+            f"{counts['one']['loops']} and {counts['two']['loops']}",
+        ]
+        for kind, counts in results.items()
+    ]
+    header = ["student", "one player, MFLOP", "two players", "ratio", "loops"]
+    print(f"{table(header, rows)}\n\n{record.describe()}")
+    path = pathlib.Path(output) / "step_cost.json"
+    record.write(path, results, arguments, seeds)
+    return results

@@ -1,9 +1,13 @@
 """What a frozen teacher adds to the memory of a training step, on PyTorch."""
 
+import pathlib
+
 import keras
 import numpy as np
 from keras import layers
 
+from keras_xkd.benchmark import record
+from keras_xkd.benchmark.table import table
 from keras_xkd.distillers import CrossModalDistiller
 
 
@@ -61,3 +65,22 @@ def compare():
         "frozen": saved_bytes(make(CrossModalDistiller)),
         "with_graph": saved_bytes(make(_WithGraph)),
     }
+
+
+def run(seeds, output, quick=False, arguments=("benchmark", "teacher-memory")):
+    """Prints and writes the comparison; there is nothing random in it."""
+    if keras.backend.backend() != "torch":
+        raise SystemExit(
+            "This benchmark counts what PyTorch keeps for the backward pass. "
+            "Run it with `--backend torch`."
+        )
+    results = compare()
+    titles = {"frozen": "`ask`, frozen", "with_graph": "run like the student"}
+    rows = [
+        [titles[name], f"{kept / 2**20:.2f}"] for name, kept in results.items()
+    ]
+    header = ["teacher", "activations kept in a step, MiB"]
+    print(f"{table(header, rows)}\n\n{record.describe()}")
+    path = pathlib.Path(output) / "teacher_memory.json"
+    record.write(path, results, arguments, seeds)
+    return results
