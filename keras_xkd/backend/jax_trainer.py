@@ -82,8 +82,14 @@ class BackendTrainer:
         ]
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
             totals, report = self.objective(x, y, sample_weight, training)
+        # Some layers move their random state in inference too; what is frozen
+        # keeps everything.
+        frozen = self.frozen_ids()
         new_state = [
-            scope.get_current_value(v) for v in self.non_trainable_variables
+            old if id(v) in frozen else scope.get_current_value(v)
+            for v, old in zip(
+                self.non_trainable_variables, non_trainable, strict=True
+            )
         ]
         return totals, report, new_state
 
@@ -128,7 +134,7 @@ class BackendTrainer:
         def step(state, iterator):
             try:
                 outputs, new_state = function(state, iterator)
-            except Exception:
+            except BaseException:
                 # Unless the step had begun, which used the old values up.
                 values = [value for part in state for value in part]
                 if not any(value.is_deleted() for value in values):
@@ -138,7 +144,12 @@ class BackendTrainer:
                 raise
             self._set_jax_state(new_state)
             if check is not None:
-                check(outputs)
+                try:
+                    check(outputs)
+                except ValueError:
+                    self.jax_state_sync()
+                    self._jax_state_synced = False
+                    raise
             return outputs, new_state
 
         return step

@@ -21,8 +21,12 @@ def outside_trace(fn):
 
 
 def no_gradient(fn, *args, **kwargs):
-    """Runs `fn` as a constant. Its variables are not watched by the tape."""
-    outputs = fn(*args, **kwargs)
+    """Runs `fn` as a constant. Its variables are not watched by the tape.
+
+    Nor are they changed: some layers move their random state in inference too.
+    """
+    with keras.StatelessScope():
+        outputs = fn(*args, **kwargs)
     return keras.tree.map_structure(ops.stop_gradient, outputs)
 
 
@@ -85,7 +89,9 @@ def _check_batch(x, y, sample_weight):
     Returns `x`, which nothing can read before the check.
     """
     leaves = keras.tree.flatten((x, y, sample_weight))
-    leaves = [v for v in leaves if v is not None and v.shape.rank]
+    leaves = [
+        v for v in leaves if v is not None and tf.TensorShape(v.shape).rank
+    ]
     checks = [
         tf.debugging.assert_equal(
             tf.shape(leaf)[0], tf.shape(leaves[0])[0], message=_UNEQUAL

@@ -80,11 +80,14 @@ class RoleModel(keras.Model):
         trained = {id(v) for v in self.trainable_weights}
         return [v for v in self.weights if id(v) not in trained]
 
+    def frozen_ids(self):
+        """The variables of the frozen roles, by identity."""
+        networks = [n for role in self.frozen for n in self.networks(role)]
+        return {id(v) for network in networks for v in network.variables}
+
     def _without_frozen(self, variables):
-        layers = [n for role in self.frozen for n in self.networks(role)]
-        left_out = {
-            id(v) for n in [*layers, *self.idle_layers()] for v in n.variables
-        }
+        left_out = self.frozen_ids()
+        left_out |= {id(v) for n in self.idle_layers() for v in n.variables}
         return [v for v in variables if id(v) not in left_out]
 
     def get_config(self):

@@ -50,7 +50,8 @@ class Step:
             outside_trace(
                 lambda: self.terms.ensure(report["terms"], report["extras"])
             )
-        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
+        leaves = [v for v in keras.tree.flatten(x) if len(v.shape)]
+        batch_size = ops.shape(leaves[0])[0]
         logs = {}
         if report["terms"]:
             logs = self.terms.update(
@@ -112,12 +113,11 @@ class Step:
                 if name in (names or ())
                 or (names is None and name not in claimed)
             }
-            absent = sorted(set(names or ()) - set(own))
-            if training and absent:
+            if training and not own:
                 raise ValueError(
                     f"The player '{list(self.players)[index]}' minimises "
-                    f"{absent}, which `compute_losses` did not return. "
-                    f"Received the terms {sorted(terms)}"
+                    f"{list(names or ())}, of which `compute_losses` returned "
+                    f"none. Received the terms {sorted(terms)}"
                 )
             penalties = self.ownership.penalties(index) if own else ()
             totals.append(self.terms.total(own, penalties))

@@ -60,7 +60,7 @@ class Matching(Comparison):
             raise ValueError("`Matching` needs a loss. Received: None")
         resolved = keras.losses.get(loss)
         name = name or getattr(resolved, "name", None)
-        name = name or getattr(resolved, "__name__", None)
+        name = name or getattr(resolved, "__name__", "matching").strip("<>")
         super().__init__(output=output, name=name, **kwargs)
         self.loss = resolved
         self._identifier = loss if isinstance(loss, str) else resolved

@@ -82,11 +82,12 @@ def zero_absent(x):
     """
     if not isinstance(x, dict) or "present" not in x:
         return x
-    unknown = sorted(set(x["present"]) - set(x))
-    if unknown:
+    masks = x["present"]
+    named = sorted(masks) if isinstance(masks, dict) else type(masks).__name__
+    if not isinstance(masks, dict) or set(named) - set(x):
         raise ValueError(
-            "`x['present']` must name modalities of `x`. "
-            f"Received: {unknown}, while `x` has {_modalities(x)}"
+            "`x['present']` must be a dict `{modality: mask}` of modalities "
+            f"of `x`. Received: {named}, while `x` has {_modalities(x)}"
         )
     x = dict(x)
     for name, mask in x["present"].items():

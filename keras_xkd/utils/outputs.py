@@ -22,6 +22,7 @@ class Outputs:
     def run(self, network, inputs, training):
         view = self._views.get(id(network), network)
         outputs = view(inputs, training=training)
+        _check_kind(network, outputs)
         return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
     def require(self, network, name):
@@ -48,6 +49,7 @@ class Outputs:
     def symbolic(self, network):
         """The named symbolic outputs, None when they are not known."""
         structure = output_structure(self._views.get(id(network), network))
+        _check_kind(network, structure)
         if isinstance(structure, keras.KerasTensor):
             return {"logits": structure}
         return structure if isinstance(structure, dict) else None
@@ -77,6 +79,15 @@ class Outputs:
                 "read as logits here. Remove the activation: the losses and "
                 "metrics of this package apply it themselves."
             )
+
+
+def _check_kind(network, outputs):
+    if isinstance(outputs, (list, tuple)):
+        raise ValueError(
+            f"'{network.name}' returns {len(outputs)} tensors without names. "
+            "Let it return one tensor, its logits, or a dict such as "
+            '`{"logits": ..., "features": ...}`.'
+        )
 
 
 def prediction(outputs):

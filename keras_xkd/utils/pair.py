@@ -60,6 +60,11 @@ def resolve_comparisons(distillation_loss):
     """A dict `{term: Comparison}` from what `compile` was given."""
     if distillation_loss is None:
         return {}
+    if isinstance(distillation_loss, (list, tuple)):
+        raise ValueError(
+            "Several losses need names: pass a dict `{term: loss}`. "
+            f"Received: distillation_loss={distillation_loss}"
+        )
     if not isinstance(distillation_loss, dict):
         distillation_loss = {"distillation": distillation_loss}
     if "task" in distillation_loss:

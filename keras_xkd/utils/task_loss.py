@@ -62,7 +62,8 @@ class _FunctionLoss(keras.losses.Loss):
     """A loss function as an object, reading logits where it can."""
 
     def __init__(self, fn):
-        super().__init__(name=getattr(fn, "__name__", type(fn).__name__))
+        name = getattr(fn, "__name__", type(fn).__name__)
+        super().__init__(name=name.strip("<>"))  # Of a lambda.
         self.fn = fn
         self.from_logits = "from_logits" in inspect.signature(fn).parameters
 

@@ -313,6 +313,7 @@ def test_weights_given_by_name_override_defaults():
         ),
         (dict(loss={"a": "mse"}), "distillation_loss"),
         (dict(loss="crossentropy"), "Say which"),
+        (dict(distillation_loss=[losses.SoftTargets()]), "need names"),
     ],
 )
 def test_compile_refuses(arguments, message):
@@ -442,3 +443,13 @@ def test_untrained_variables_are_named_once():
         distiller.fit(x, verbose=0)
     # Weight decay moves an unused head on every backend alike.
     assert not np.array_equal(before[2], snapshot(distiller.student)[2])
+
+
+def test_outputs_without_names_are_refused():
+    inputs = keras.Input((6,), name="image")
+    listed = keras.Model(inputs, [layers.Dense(3)(inputs), inputs])
+    distiller = CrossModalDistiller(
+        student=classifier("audio", 4), teacher=listed, projections=None
+    )
+    with pytest.raises(ValueError, match="2 tensors without names"):
+        distiller.compile("adam", CE)

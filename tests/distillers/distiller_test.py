@@ -323,6 +323,16 @@ def test_weights_of_unknown_terms_can_be_scheduled():
         LossWeightSchedule("task", 0.5)
 
 
+def test_loss_may_be_a_lambda():
+    x, y = make_data(audio=4)
+    distiller = make_two_players()
+    distiller.compile(
+        "sgd", lambda y, p: ops.mean(ops.square(p), axis=-1), run_eagerly=True
+    )
+    logs = distiller.train_on_batch(x, y, return_dict=True)
+    assert logs["task_loss"] > 0
+
+
 def test_weights_of_absent_terms_are_no_error():
     x, y = make_data(audio=4)
     distiller = make_two_players()

@@ -389,6 +389,23 @@ def test_teacher_keeps_its_flags_and_runs_in_inference():
     )
 
 
+def test_random_state_of_the_teacher_stays():
+    """Recurrent dropout draws in inference too, on two backends."""
+    inputs = keras.Input((5, 2), name="image")
+    h = layers.LSTM(3, dropout=0.5, recurrent_dropout=0.5)(inputs)
+    teacher = keras.Model(inputs, layers.Dense(3)(h))
+    distiller = CrossModalDistiller(
+        student=classifier("audio", 4), teacher=teacher
+    )
+    distiller.compile("adam", CE)
+    before = [np.array(to_numpy(v.value)) for v in teacher.variables]
+    x, y = make_data(8)
+    x["image"] = np.ones((8, 5, 2), "float32")
+    distiller.fit(x, y, validation_data=(x, y), verbose=0)
+    for old, variable in zip(before, teacher.variables, strict=True):
+        np.testing.assert_array_equal(old, to_numpy(variable.value))
+
+
 def test_nonfinite_loss_stops_before_any_weight_changes():
     x, y = make_data(16)
     distiller = make(
@@ -402,6 +419,9 @@ def test_nonfinite_loss_stops_before_any_weight_changes():
     iterations = int(to_numpy(distiller.optimizer.iterations.value))
     with pytest.raises(ValueError, match="task_loss"):
         distiller.fit(x, y, sample_weight=weight, verbose=0)
+    assert same(state, distiller)
+    with pytest.raises(ValueError, match="task_loss"):
+        distiller.train_on_batch(x, y, sample_weight=weight)
     assert same(state, distiller)
     assert iterations == int(to_numpy(distiller.optimizer.iterations.value))
     distiller.fit(x, y, verbose=0)

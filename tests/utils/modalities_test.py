@@ -164,6 +164,8 @@ def test_absent_samples_are_zeroed():
     np.testing.assert_array_equal(to_numpy(zeroed["text"]["ids"]), [[0], [4]])
     with pytest.raises(ValueError, match="'smell'"):
         zero_absent({**x, "present": {"smell": np.ones(2)}})
+    with pytest.raises(ValueError, match="must be a dict.*ndarray"):
+        zero_absent({**x, "present": np.ones(2)})
     assert zero_absent(x["audio"]) is x["audio"]
 
 
