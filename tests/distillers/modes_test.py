@@ -174,7 +174,11 @@ def test_validation_split_and_batch_methods():
     "arguments",
     [
         dict(run_eagerly=True),
-        dict(jit_compile=True),
+        pytest.param(
+            dict(jit_compile=True),
+            # PyTorch's compiler warns about its own parts.
+            marks=pytest.mark.filterwarnings("ignore"),
+        ),
         dict(jit_compile=False),
         dict(steps_per_execution=2),
         dict(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2)),
