@@ -91,6 +91,7 @@ class RoleModel(keras.Model):
         return [v for v in variables if id(v) not in left_out]
 
     def get_config(self):
+        self._check_separate()
         config = {
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -100,6 +101,20 @@ class RoleModel(keras.Model):
                 keras.saving.serialize_keras_object, networks
             )
         return config
+
+    def _check_separate(self):
+        """Keras would write a file that cannot be loaded."""
+        seen = {}
+        for name, network in self.named.items():
+            for variable in network.variables:
+                other = seen.setdefault(id(variable), name)
+                if other != name:
+                    raise ValueError(
+                        f"'{other}' and '{name}' share the variable "
+                        f"'{variable.path}', and a saved Keras model does not "
+                        "restore what its parts share. Save the student by "
+                        "itself, `distiller.student.save(...)`, or the weights."
+                    )
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -31,7 +31,6 @@ class Ownership:
                 id(v): v
                 for layer in self.layers[index]
                 for v in layer.variables
-                if v.trainable
             }
             for key, variable in variables.items():
                 self._check(variable, player, frozen_in)

@@ -197,6 +197,35 @@ def test_variable_shared_by_teacher_and_student_is_refused():
     distiller = CrossModalDistiller(student=networks[0], teacher=networks[1])
     with pytest.raises(ValueError, match="frozen role 'teacher'"):
         distiller.compile("adam", CE)
+    shared.trainable = False
+    with pytest.raises(ValueError, match="frozen role 'teacher'"):
+        distiller.compile("adam", CE)
+
+
+def test_shared_layers_train_but_are_not_saved(tmp_path):
+    class Auxiliary(Distiller):
+        frozen = ()
+
+        def compute_losses(self, x, y, sample_weight, training):
+            outputs = {r: self.run(r, x, training) for r in self.named}
+            terms = self.task_terms(y, outputs["student"], sample_weight)
+            terms |= self.task_terms(
+                y, outputs["auxiliary"], sample_weight, name="auxiliary"
+            )
+            return outputs, terms, {}
+
+    shared = layers.Dense(5)
+    networks = []
+    for modality in ("audio", "image"):
+        inputs = keras.Input((4,), name=modality)
+        networks.append(keras.Model(inputs, layers.Dense(3)(shared(inputs))))
+    distiller = Auxiliary(student=networks[0], auxiliary=networks[1])
+    distiller.compile("adam", CE)
+    x, y = make_data(audio=4, image=4)
+    distiller.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="'student' and 'auxiliary' share"):
+        distiller.save(tmp_path / "d.keras")
+    distiller.student.save(tmp_path / "student.keras")
 
 
 def test_roles_are_checked():
