@@ -135,10 +135,12 @@ def test_three_epochs_are_the_same_on_every_backend():
     for name, values in history.items():
         assert_golden(f"cross_modal/{name}", values)
     weights = [w.ravel() for w in distiller.student.get_weights()]
-    assert_golden("cross_modal/weights", np.concatenate(weights), atol=1e-4)
+    # Two backends within 5e-5 of these are within 1e-4 of each other.
+    tolerance = dict(rtol=0, atol=5e-5)
+    assert_golden("cross_modal/weights", np.concatenate(weights), **tolerance)
     path = "cross_modal/projection"
     assert_golden(
-        path, distiller.projections["teacher"]["features"].kernel, atol=1e-4
+        path, distiller.projections["teacher"]["features"].kernel, **tolerance
     )
 
 

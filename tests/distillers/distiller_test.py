@@ -57,7 +57,10 @@ def test_two_players_are_the_same_on_every_backend():
     for name, values in history.items():
         assert_golden(f"two_players/{name}", values)
     weights = [w.ravel() for w in distiller.get_weights()]
-    assert_golden("two_players/weights", np.concatenate(weights), atol=1e-4)
+    # Two backends within 5e-5 of these are within 1e-4 of each other.
+    assert_golden(
+        "two_players/weights", np.concatenate(weights), rtol=0, atol=5e-5
+    )
 
 
 def test_update_is_simultaneous_and_routed():
