@@ -250,7 +250,9 @@ class Distiller(BackendTrainer, Step, RoleModel):
 
     @property
     def metrics(self):
-        return [*self.terms.metrics, *self.role_metrics.metrics]
+        # Without those that wait for data to make their variables.
+        built = [m for m in self.role_metrics.metrics if m.variables]
+        return [*self.terms.metrics, *built]
 
     @property
     def variables(self):

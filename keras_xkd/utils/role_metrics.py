@@ -1,7 +1,11 @@
 """Metrics of the student, or of several roles by name."""
 
+import functools
+
 import keras
 from keras import ops
+
+from keras_xkd.backend import outside_trace
 
 
 class RoleMetrics:
@@ -64,9 +68,20 @@ class RoleMetrics:
             if y is None or role not in predictions:
                 continue
             weight = sample_weight if weighted else None
+            if not metric.variables:
+                build = functools.partial(_build, metric, y, predictions[role])
+                outside_trace(build)
             metric.update_state(y, predictions[role], sample_weight=weight)
             logs[metric.name] = metric.result()
         return logs
+
+
+def _build(metric, *samples):
+    """Makes the variables of a metric that waits for its first data."""
+    shapes = [[1, *(size or 1 for size in s.shape[1:])] for s in samples]
+    dtypes = [keras.backend.standardize_dtype(s.dtype) for s in samples]
+    metric.update_state(*map(ops.zeros, shapes, dtypes))
+    metric.reset_state()
 
 
 def _resolve(metric, prefix):

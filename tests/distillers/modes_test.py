@@ -102,6 +102,24 @@ def test_labels_may_come_and_go():
     assert sorted(distiller.fit(x, verbose=0).history) == unlabelled
 
 
+def test_metrics_that_wait_for_data():
+    """F1Score makes its variables late, here in the second trace."""
+    x, y = make_data()
+    one_hot = np.eye(3, dtype="float32")[y]
+    distiller = make(
+        loss="categorical_crossentropy",
+        metrics=[keras.metrics.F1Score(average="macro", name="f1")],
+    )
+    assert "f1" not in distiller.fit(x, verbose=0).history
+    assert "f1" in distiller.fit(x, one_hot, verbose=0).history
+    logs = distiller.evaluate(x, one_hot, verbose=0, return_dict=True)
+    expected = keras.metrics.F1Score(average="macro")
+    expected.update_state(one_hot, distiller.predict(x, verbose=0))
+    np.testing.assert_allclose(
+        logs["f1"], to_numpy(expected.result()), rtol=1e-5
+    )
+
+
 def expected_task_loss(distiller, x, y, weight):
     logits = distiller.predict(x, verbose=0)
     picked = logits[np.arange(len(y)), y]
