@@ -182,3 +182,38 @@ def check_player_moves_its_own(distiller, player, x, y):
         )
         if id(variable) not in owned:
             assert not moved, variable.path
+
+
+def moved_by(distiller, term, x, y=None):
+    """The roles, and the further layers, that a single term trains.
+
+    Takes one step with all other weights at zero and puts everything back, so
+    that the terms of one compiled distiller can be asked one after the other.
+    Compile it with Adam, which moves by its rate however small a gradient is.
+    """
+    if term not in distiller.loss_weights:
+        distiller.evaluate(x, y, verbose=0)  # Now the terms are known.
+    weights = distiller.loss_weights
+    assert term in weights, sorted(weights)
+    state = [*distiller.variables, *distiller.optimizer.variables]
+    kept = [np.array(to_numpy(v.value)) for v in state]
+    for name in weights:
+        distiller.set_loss_weight(name, float(name == term))
+    before = {id(v): np.array(to_numpy(v.value)) for v in distiller.variables}
+    distiller.train_on_batch(x, y)
+    parts = dict(distiller.named)
+    taken = {id(layer) for layer in parts.values()}
+    parts |= {n.name: n for n in distiller.layers if id(n) not in taken}
+    moved = {
+        name
+        for name, layer in parts.items()
+        if any(
+            not np.array_equal(before[id(v)], to_numpy(v.value))
+            for v in layer.trainable_variables
+        )
+    }
+    for variable, value in zip(state, kept, strict=True):
+        variable.assign(value)
+    for name, weight in weights.items():
+        distiller.set_loss_weight(name, weight)
+    return moved
