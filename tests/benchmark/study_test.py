@@ -48,7 +48,7 @@ def test_restart_equals_a_new_model():
 
     def fit(model, seed):
         keras.utils.set_random_seed(seed)
-        model.fit(x["audio"], y, epochs=2, verbose=0)
+        model.fit(x["audio"], y, epochs=2, shuffle=False, verbose=0)
         return model.get_weights()
 
     arguments = dict(
@@ -63,7 +63,7 @@ def test_restart_equals_a_new_model():
     other = new(2)
     other.compile(**{**arguments, "optimizer": keras.optimizers.Adam(0.01)})
     for a, b in zip(again, fit(other, 2), strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_tables():
