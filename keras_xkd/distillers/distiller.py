@@ -45,6 +45,8 @@ class Distiller(BackendTrainer, Step, RoleModel):
     ```
 
     Class attributes:
+        main: The role of the network that `call`, `predict` and `evaluate`
+            use.
         frozen: Roles that never learn. Their variables are left out of
             `trainable_variables`; their `trainable` flags are not touched.
         players: A dict `{player: names of the terms it minimises}`, None for
@@ -56,11 +58,10 @@ class Distiller(BackendTrainer, Step, RoleModel):
         name: Name of the model.
         dtype: Dtype or policy of the model.
         **roles: The networks, by role: each a built Keras layer or model, or
-            a list or dict of them. None leaves a role out. `student` is the
-            network that `call`, `predict` and `evaluate` use.
+            a list or dict of them. None leaves a role out, but not `main`.
 
     Raises:
-        ValueError: If there is no student, or a network is not built.
+        ValueError: If the main role is missing, or a network is not built.
     """
 
     players = {"student": None}
@@ -186,7 +187,9 @@ class Distiller(BackendTrainer, Step, RoleModel):
             **kwargs,
         )
         task_loss = resolve_task_loss(loss)
-        role_metrics = RoleMetrics(metrics, weighted_metrics, self.named)
+        role_metrics = RoleMetrics(
+            metrics, weighted_metrics, self.named, self.main
+        )
         plan = self.prepare(task_loss, distillation_loss)
         weights = check_weights(loss_weights, plan.weights)
         previous, self.plan = self.plan, plan

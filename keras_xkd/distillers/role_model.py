@@ -11,6 +11,7 @@ class RoleModel(keras.Model):
     See `Distiller`, which trains it.
     """
 
+    main = "student"
     frozen = ("teacher",)
 
     def __init__(self, *, name=None, dtype=None, **roles):
@@ -21,10 +22,10 @@ class RoleModel(keras.Model):
         self.named = _by_name(self.roles)
         for role in roles:
             setattr(self, role, self.roles.get(role))
-        if "student" not in self.roles:
+        if self.main not in self.roles:
             raise ValueError(
-                f"{type(self).__name__} needs a `student`. Received the roles "
-                f"{sorted(self.roles)}"
+                f"{type(self).__name__} needs a `{self.main}`. Received the "
+                f"roles {sorted(self.roles)}"
             )
         self.built = True
 
@@ -53,10 +54,10 @@ class RoleModel(keras.Model):
         return no_gradient(self.run, role, x, training=False)
 
     def call(self, x, training=None):
-        """The student's own output."""
-        student = self.roles["student"]
-        inputs = select_modalities(x, student)
-        return student(inputs, training=training)
+        """The own output of the main network, such as the student."""
+        network = self.roles[self.main]
+        inputs = select_modalities(x, network)
+        return network(inputs, training=training)
 
     def idle_layers(self):
         """Layers of this model that the compiled objective does not use."""

@@ -31,9 +31,9 @@ class Step:
             if training:
                 raise
             # A test set for the student alone.
-            student = self.run("student", x, training)
-            terms = self.task_terms(y, student, sample_weight)
-            outputs, extras = {"student": student}, {}
+            own = self.run(self.main, x, training)
+            terms = self.task_terms(y, own, sample_weight)
+            outputs, extras = {self.main: own}, {}
         terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
         predictions = {
             role: prediction(outputs[role])

@@ -1,4 +1,4 @@
-"""Metrics of the student, or of several roles by name."""
+"""Metrics of the main network, or of several roles by name."""
 
 import functools
 
@@ -12,13 +12,15 @@ class RoleMetrics:
     """The compiled metrics, each with the role whose predictions it reads.
 
     Args:
-        metrics: A list for the student, or a dict `{role: metric or list}`,
+        metrics: A list for the main role, or a dict `{role: metric or list}`,
             whose metrics are then named `<role>_<metric>`.
         weighted_metrics: The same, for metrics that read `sample_weight`.
         roles: The valid role names.
+        main: The role that a list is for.
     """
 
-    def __init__(self, metrics, weighted_metrics, roles):
+    def __init__(self, metrics, weighted_metrics, roles, main="student"):
+        self.main = main
         self.entries = []  # (role, metric, whether it is weighted)
         self._add(metrics, False, roles)
         self._add(weighted_metrics, True, roles)
@@ -33,7 +35,7 @@ class RoleMetrics:
                 )
             groups = [(role, f"{role}_", m) for role, m in metrics.items()]
         else:
-            groups = [("student", "", metrics)]
+            groups = [(self.main, "", metrics)]
         for role, prefix, group in groups:
             for metric in keras.tree.flatten(group):
                 if metric is not None:
