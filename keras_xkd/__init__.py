@@ -9,6 +9,7 @@ if not (sys.argv[:1] == ["-m"] and "keras_xkd" in sys.orig_argv):
     from keras_xkd import callbacks
     from keras_xkd import data
     from keras_xkd import datasets
+    from keras_xkd import diagnostics
     from keras_xkd import distillers
     from keras_xkd import layers
     from keras_xkd import losses
@@ -21,6 +22,7 @@ __all__ = [
     "callbacks",
     "data",
     "datasets",
+    "diagnostics",
     "distillers",
     "layers",
     "losses",

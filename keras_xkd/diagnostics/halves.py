@@ -1,0 +1,113 @@
+"""Estimates on samples that were not trained on, and their uncertainty."""
+
+import functools
+import math
+import statistics
+
+import numpy as np
+
+from keras_xkd.diagnostics.classifier import classify
+
+CLASSIFIERS = {
+    "auto": classify,
+    "linear": functools.partial(classify, linear=True),
+}
+FEWEST = 20
+
+
+def check_features(**arrays):
+    """The arrays as float64, each of shape `(N, features)` with the same N."""
+    result = []
+    for name, array in arrays.items():
+        array = np.asarray(array, "float64")
+        if array.ndim != 2 or len(array) < FEWEST:
+            raise ValueError(
+                f"Expected `{name}` of shape `(N, features)` with {FEWEST} or "
+                f"more samples. Received: shape {array.shape}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"`{name}` must be finite. Received: NaN or inf.")
+        result.append(array)
+    shapes = {name: a.shape for name, a in zip(arrays, result)}
+    if len({len(array) for array in result}) > 1:
+        raise ValueError(
+            f"Row i of each array is the same sample. Received: shapes {shapes}"
+        )
+    return result
+
+
+def check_labels(labels, count):
+    """The labels as integers from 0, and the number of classes."""
+    labels = np.asarray(labels)
+    if labels.shape == (count, 1):
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise ValueError(
+            f"Expected one label per sample, shape `({count},)`. "
+            f"Received: shape {labels.shape}"
+        )
+    classes, labels = np.unique(labels, return_inverse=True)
+    if len(classes) < 2 or np.bincount(labels).min() < 2:
+        raise ValueError(
+            "Expected two or more classes with two or more samples each. "
+            f"Received: {len(classes)} classes, the smallest with "
+            f"{np.bincount(labels).min()} samples."
+        )
+    return labels, len(classes)
+
+
+def split(labels, seed):
+    """Two random halves, 0 or 1 for each sample, that share every class."""
+    chance = np.random.default_rng(seed).random(len(labels))
+    half = np.zeros(len(labels), "int64")
+    half[np.lexsort((chance, labels))] = np.arange(len(labels)) % 2
+    return half
+
+
+def resolve(classifier):
+    """The function that a `classifier` argument stands for."""
+    if callable(classifier):
+
+        def checked(x, labels, x_new, num_classes):
+            p = np.asarray(classifier(x, labels, x_new), "float64")
+            if p.shape != (len(x_new), num_classes):
+                raise ValueError(
+                    "Expected probabilities of shape "
+                    f"{(len(x_new), num_classes)} from `classifier`. "
+                    f"Received: shape {p.shape}"
+                )
+            return p
+
+        return checked
+    if classifier not in CLASSIFIERS:
+        raise ValueError(
+            f"`classifier` must be one of {list(CLASSIFIERS)} or a function "
+            f"`(x, labels, x_new) -> probabilities`. Received: {classifier}"
+        )
+    return CLASSIFIERS[classifier]
+
+
+def probabilities(classify, x, labels, half, num_classes):
+    """For each sample those of the classifier trained on the other half."""
+    result = np.zeros((len(x), num_classes))
+    for new in (0, 1):
+        train, test = half != new, half == new
+        result[test] = classify(x[train], labels[train], x[test], num_classes)
+    return np.maximum(result, 1e-12)
+
+
+def mean_interval(values, confidence, low=-math.inf, high=math.inf):
+    """Mean and normal interval, both moved into `[low, high]`."""
+    mean = values.mean()
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    error = z * values.std(ddof=1) / math.sqrt(len(values))
+    moved = np.clip([mean, mean - error, mean + error], low, high)
+    return float(moved[0]), (float(moved[1]), float(moved[2]))
+
+
+def check_confidence(confidence):
+    """Raises unless it is a probability between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise ValueError(
+            f"`confidence` must lie between 0 and 1. Received: {confidence}"
+        )
