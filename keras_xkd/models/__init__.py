@@ -1,3 +1,4 @@
 """Networks, and tools that make networks."""
 
+from keras_xkd.models.prompted_clip import PromptedCLIP
 from keras_xkd.models.tap import tap
