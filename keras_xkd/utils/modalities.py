@@ -29,7 +29,8 @@ def select_modalities(x, model):
     A network declares its modalities by the top-level keys of its input dict;
     a network with one tensor or a list of tensors by the names of its
     `keras.Input`s; a subclassed network by an attribute such as
-    `modalities = ("audio",)`, or by having been built on a dict.
+    `modalities = ("audio",)`, or by having been built on a dict. What it also
+    reads where it is there, it names in an attribute `optional`.
 
     Example:
 
@@ -53,7 +54,8 @@ def select_modalities(x, model):
     """
     structure = _input_structure(model)
     if isinstance(x, dict):
-        return _pick(x, structure, model.name)
+        picked = _pick(x, structure, model.name)
+        return _add_optional(picked, x, model)
     if isinstance(structure, str):
         return x
     if len(structure) == 1:
@@ -72,6 +74,11 @@ def modalities_of(model):
     """The names of the modalities that a network reads, as a tuple."""
     structure = _input_structure(model)
     return (structure,) if isinstance(structure, str) else tuple(structure)
+
+
+def optional_of(model):
+    """The names of what a network reads only where `x` has it."""
+    return tuple(getattr(model, "optional", ()))
 
 
 def zero_absent(x):
@@ -105,7 +112,7 @@ def presence(x, model):
     """
     if not isinstance(x, dict) or "present" not in x:
         return None
-    names = modalities_of(model)
+    names = [*modalities_of(model), *(n for n in optional_of(model) if n in x)]
     masks = [
         ops.cast(ops.reshape(x["present"][name], (-1,)), "float32")
         for name in names
@@ -175,6 +182,17 @@ def _where_present(mask, value):
 
 def _modalities(x):
     return sorted(set(x) - set(RESERVED))
+
+
+def _add_optional(picked, x, model):
+    extra = {name: x[name] for name in optional_of(model) if name in x}
+    if not extra:
+        return picked
+    picked = {**picked, **extra}
+    if isinstance(extra.get("present"), dict):
+        own = {n: m for n, m in x["present"].items() if n in picked}
+        picked["present"] = own
+    return picked
 
 
 def _input_structure(model):

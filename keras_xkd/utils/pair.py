@@ -9,19 +9,31 @@ from keras_xkd.utils.terms import masked_weight
 
 
 class Pair:
-    """Compares one output of two networks, after a projection if there is one.
+    """Compares one output of two networks, after projections if there are any.
 
     Args:
         comparison: The loss.
         projection: A layer for the student's output, or None.
+        teacher_projection: A layer for the teacher's output, or None.
         companion: The layer that stands in for the loss, or None; see
             `Comparison.companion`.
     """
 
-    def __init__(self, comparison, projection=None, companion=None):
+    def __init__(
+        self,
+        comparison,
+        projection=None,
+        teacher_projection=None,
+        companion=None,
+    ):
         self.comparison = comparison
         self.projection = projection
+        self.teacher_projection = teacher_projection
         self.companion = companion
+
+    @property
+    def projections(self):
+        return [self.projection, self.teacher_projection]
 
     def __call__(self, teacher, student, y, mask, sample_weight, x, training):
         """The term, or None where labels that it needs are absent."""
@@ -30,6 +42,8 @@ class Pair:
         student = get_output(student, name, "student")
         if self.projection is not None:
             student = self.projection(student)
+        if self.teacher_projection is not None:
+            teacher = self.teacher_projection(teacher)
         weight = masked_weight(sample_weight, mask, self.comparison.reduction)
         if self.companion is not None:
             sample_id = x.get("sample_id") if isinstance(x, dict) else None
@@ -79,7 +93,9 @@ def resolve_comparisons(distillation_loss):
     }
 
 
-def connect(comparison, readout, teacher, student, projections, keep):
+def connect(
+    comparison, readout, teacher, student, projections, keep, heads=None
+):
     """Returns the `Pair` of a loss and two networks, or says what is wrong.
 
     Args:
@@ -90,6 +106,7 @@ def connect(comparison, readout, teacher, student, projections, keep):
         projections: A dict `{output: layer}` for the student.
         keep: A function that takes the loss's companion, if it has one, and
             returns the layer to use.
+        heads: A dict `{output: layer}` for the teacher.
     """
     output = comparison.output
     for network in (student, teacher):
@@ -97,6 +114,20 @@ def connect(comparison, readout, teacher, student, projections, keep):
         if output == "logits":
             readout.check_logits(network)
     shapes = [readout.shape(n, output) for n in (teacher, student)]
+    return pair_of(comparison, shapes, teacher.name, projections, keep, heads)
+
+
+def pair_of(comparison, shapes, teacher, projections, keep, heads=None):
+    """The `Pair` of a loss and two outputs of which the shapes are known.
+
+    Args:
+        comparison: The loss.
+        shapes: The shapes of the teacher's and of the student's output, None
+            where it is not known.
+        teacher: Name of the teacher.
+        projections, keep, heads: See `connect`.
+    """
+    output = comparison.output
     if type(comparison).companion is not Comparison.companion:
         if None in shapes:
             raise ValueError(
@@ -107,9 +138,13 @@ def connect(comparison, readout, teacher, student, projections, keep):
         companion = comparison.companion(*shapes)
         if companion is not None:
             return Pair(comparison, companion=keep(companion))
-    projection = projections.get(output) if comparison.same_width else None
-    if projection is not None and shapes[1]:
-        shapes[1] = projection.compute_output_shape(shapes[1])
+    layers = [None, None]
+    if comparison.same_width:
+        layers = [(heads or {}).get(output), projections.get(output)]
+    shapes = [
+        layer.compute_output_shape(shape) if layer and shape else shape
+        for layer, shape in zip(layers, shapes, strict=True)
+    ]
     width, other = (shape[-1] if shape else None for shape in shapes)
     if comparison.same_width and width and other and width != other:
         advice = (
@@ -120,9 +155,9 @@ def connect(comparison, readout, teacher, student, projections, keep):
         raise ValueError(
             f"{type(comparison).__name__} compares '{output}' of width "
             f"{other} of the student with width {width} of the teacher "
-            f"'{teacher.name}'. {advice}"
+            f"'{teacher}'. {advice}"
         )
-    return Pair(comparison, projection=projection)
+    return Pair(comparison, layers[1], layers[0])
 
 
 class _Reduce(keras.losses.Loss):

@@ -153,6 +153,31 @@ def test_presence():
     np.testing.assert_array_equal(to_numpy(presence(x, reader)), [1, 1, 0])
 
 
+def test_optional_entries_are_picked_where_they_are():
+    model = Subclassed()
+    model.modalities, model.optional = ("audio",), ("video", "present")
+    model({"audio": np.ones((3, 2))})
+    present = {"audio": np.array([1, 0, 0]), "text": np.zeros(3)}
+    x = {"audio": 1, "text": 2}
+    assert select_modalities(x, model) == {"audio": 1}
+    picked = select_modalities({**x, "video": 3, "present": present}, model)
+    # Masks of what it does not read would mean nothing to it.
+    assert picked == {
+        "audio": 1,
+        "video": 3,
+        "present": {"audio": present["audio"]},
+    }
+    with pytest.raises(MissingModalityError, match="'audio' is missing"):
+        select_modalities({"video": 3}, model)
+    # It copes with absent modalities: one of those in `x` is enough.
+    found = presence({"audio": 1, "present": present}, model)
+    np.testing.assert_array_equal(to_numpy(found), [1, 0, 0])
+    x = {"audio": 1, "video": 3, "present": {"audio": np.zeros(3)}}
+    assert presence(x, model) is None  # Video is always there.
+    x["present"]["video"] = np.array([0, 1, 0])
+    np.testing.assert_array_equal(to_numpy(presence(x, model)), [0, 1, 0])
+
+
 def test_absent_samples_are_zeroed():
     x = {
         "audio": np.array([[1.0, np.nan], [np.nan, 2.0]], "float32"),
