@@ -3,12 +3,13 @@
 from keras import ops
 
 
-def check_temperature(temperature):
-    """Raises unless the temperature is positive."""
-    if temperature <= 0:
-        raise ValueError(
-            f"`temperature` must be positive. Received: {temperature}"
-        )
+def check_temperature(*temperatures):
+    """Raises unless all temperatures are positive."""
+    for temperature in temperatures:
+        if temperature <= 0:
+            raise ValueError(
+                f"`temperature` must be positive. Received: {temperature}"
+            )
 
 
 def check_memory(

@@ -69,6 +69,31 @@ def info_nce(t, s, temperature=0.07, symmetric=True):
     return np.array(values)
 
 
+def nt_xent(one, two, temperature=0.1):
+    rows = [*unit(one), *unit(two)]
+    n = len(one)
+    values = np.zeros(n)
+    for k, row in enumerate(rows):
+        total = 0
+        for other, candidate in enumerate(rows):
+            if other != k:
+                total += np.exp(row @ candidate / temperature)
+        partner = np.exp(row @ rows[(k + n) % (2 * n)] / temperature)
+        values[k % n] -= np.log(partner / total) / 2
+    return values
+
+
+def similarity_distribution(t, s, tau_t=0.05, tau_s=0.1, keys=()):
+    t, s = unit(t), unit(s)
+    candidates = [*t, *keys]
+    values = []
+    for a, b in zip(t, s):
+        p = softmax(np.array([a @ c for c in candidates]) / tau_t)
+        q = softmax(np.array([b @ c for c in candidates]) / tau_s)
+        values.append(-sum(x * np.log(y) for x, y in zip(p, q)))
+    return np.array(values)
+
+
 def relational_distance(t, s):
     def distances(x):
         n = len(x)

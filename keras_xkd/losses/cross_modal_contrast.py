@@ -1,0 +1,57 @@
+from keras import ops
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.losses import checks
+from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.info_nce import info_nce
+
+
+@keras_xkd_export("keras_xkd.losses.CrossModalContrast")
+class CrossModalContrast(Comparison):
+    """Contrast of a target with a source that stays fixed (CMC).
+
+    Symmetric `InfoNCE` without a gradient into the teacher, the source: the
+    loss of CLIP with one side frozen. It is one of the two objectives of
+    `CMCD`, beside `SimilarityDistribution`.
+
+    Args:
+        temperature: `tau`. 0.07 is our default.
+        name: Name of the loss.
+        **kwargs: `output` (`"features"` by default), `reduction` and
+            `dtype`, see `Comparison`.
+
+    Call arguments, what is returned and raised: see `InfoNCE`. With one
+    sample the loss is 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xkd.losses import CrossModalContrast
+    >>> rows = np.eye(4)
+    >>> round(float(CrossModalContrast(temperature=1.0)(rows, rows)), 4)
+    0.7437
+
+    Reference:
+
+    - [Lin et al., 2024](https://arxiv.org/abs/2405.03355)
+    """
+
+    needs = ("mask",)
+
+    def __init__(self, temperature=0.07, name="cross_modal_contrast", **kwargs):
+        super().__init__(name=name, **kwargs)
+        checks.check_temperature(temperature)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred, mask=None, padding=None):
+        return cross_modal_contrast(y_true, y_pred, self.temperature, mask)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras_xkd_export("keras_xkd.losses.cross_modal_contrast")
+def cross_modal_contrast(y_true, y_pred, temperature=0.07, mask=None):
+    """Computes `CrossModalContrast`; see there."""
+    source = ops.stop_gradient(ops.convert_to_tensor(y_true))
+    return info_nce(source, y_pred, temperature, True, mask)
