@@ -87,7 +87,6 @@ class CrossModalDistiller(Distiller):
             self.named["student"],
             {name: self.named[name] for name in self.teachers},
         )
-        self.companions = {}
 
     def compute_losses(self, x, y, sample_weight, training):
         outputs = {"student": self.run("student", x, training)}
@@ -124,34 +123,13 @@ class CrossModalDistiller(Distiller):
                     self.named[name],
                     student,
                     self.projections.get(name, {}),
-                    functools.partial(self._keep, f"{prefix}{term}"),
+                    functools.partial(self.keep_companion, f"{prefix}{term}"),
                 )
                 for term, loss in comparisons.items()
             }
         terms = [term for own in pairs.values() for term in own]
         weights = {"task": 0.1} | {term: 0.9 / len(terms) for term in terms}
         return types.SimpleNamespace(weights=weights, pairs=pairs)
-
-    def _keep(self, term, layer):
-        """Owns the layer of a loss; keeps the old one when compiled again."""
-        config = layer.get_config() | {"name": ""}
-        while term in self.companions:
-            kept = self.companions[term]
-            if kept.get_config() | {"name": ""} == config:
-                return kept
-            term += "_"
-        self.companions[term] = layer
-        return layer
-
-    def idle_layers(self):
-        own = keras.tree.flatten([self.projections, self.companions])
-        used = {
-            id(layer)
-            for pairs in self.plan.pairs.values()
-            for pair in pairs.values()
-            for layer in (pair.projection, pair.companion)
-        }
-        return [layer for layer in own if id(layer) not in used]
 
     def get_config(self):
         given = keras.saving.serialize_keras_object(self.given_projections)

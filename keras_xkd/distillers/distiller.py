@@ -7,21 +7,24 @@ import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import BackendTrainer
+from keras_xkd.distillers.comparing import Comparing
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
 from keras_xkd.utils import modalities
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
+from keras_xkd.utils.random_state import random_states
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
 from keras_xkd.utils.terms import check_weights
 from keras_xkd.utils.terms import masked_weight
+from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
-class Distiller(BackendTrainer, Step, RoleModel):
+class Distiller(BackendTrainer, Step, Comparing, RoleModel):
     """Trains networks that play roles, by named loss terms.
 
     A method is a subclass with one function, `compute_losses`, which runs the
@@ -69,6 +72,9 @@ class Distiller(BackendTrainer, Step, RoleModel):
     def __init__(self, *, name=None, dtype=None, **roles):
         super().__init__(name=name, dtype=dtype, **roles)
         self.on_nonfinite = None
+        self.projections = {}
+        self.companions = {}
+        self._has_contrast = False
         self.plan = types.SimpleNamespace(weights=None, pairs={})
         self.terms = Terms({})
         self.role_metrics = RoleMetrics(None, None, ())
@@ -138,7 +144,9 @@ class Distiller(BackendTrainer, Step, RoleModel):
         if self.task_loss is None or y is None:
             return {}
         weight = masked_weight(sample_weight, mask, self.task_loss.reduction)
-        return {name: self.task_loss(y, prediction(outputs), weight)}
+        predicted = prediction(outputs)
+        weight = per_position(weight, predicted)
+        return {name: self.task_loss(y, predicted, weight)}
 
     # Keras.
 
@@ -273,8 +281,13 @@ class Distiller(BackendTrainer, Step, RoleModel):
     def save_own_variables(self, store):
         for name, value in self.terms.weight_values().items():
             store[name] = np.asarray(value, "float32")
+        for name, state in random_states(self).items():
+            store[name] = keras.ops.convert_to_numpy(state)
 
     def load_own_variables(self, store):
+        states = random_states(self)
         for name in store.keys():
             if name in self.terms.weights:
                 self.terms.set_weight(name, float(np.asarray(store[name])))
+            elif name in states:
+                states[name].assign(np.asarray(store[name]))

@@ -31,6 +31,32 @@ def input_structure(network):
     return network.input
 
 
+def inferred_outputs(network):
+    """The dict of outputs of a network without a graph, as far as known.
+
+    A subclassed network that was called on data remembers the shapes; what it
+    would return for them has shapes and dtypes, but no history.
+    """
+    shapes = next(iter((network.get_build_config() or {}).values()), None)
+    if shapes is None:
+        return {}
+    inputs = keras.tree.map_shape_structure(keras.KerasTensor, _plain(shapes))
+    try:
+        outputs = network.compute_output_spec(inputs)
+    except Exception:  # Whatever it does with inputs of another dtype.
+        return {}
+    if isinstance(outputs, keras.KerasTensor):
+        return {"logits": outputs}
+    return outputs if isinstance(outputs, dict) else {}
+
+
+def _plain(shapes):
+    """The same without the dicts by which Keras tracks changes."""
+    if isinstance(shapes, dict):
+        return {key: _plain(value) for key, value in shapes.items()}
+    return shapes
+
+
 def features_before_head(network):
     """The tensor that enters the linear head of a classifier.
 

@@ -3,6 +3,7 @@
 import keras
 
 from keras_xkd.utils.graph import features_before_head
+from keras_xkd.utils.graph import inferred_outputs
 from keras_xkd.utils.graph import input_structure
 from keras_xkd.utils.graph import output_structure
 from keras_xkd.utils.graph import squashing_of
@@ -19,9 +20,12 @@ class Outputs:
     def __init__(self):
         self._views = {}
 
+    def view(self, network):
+        """The model that runs in the place of a network, or the network."""
+        return self._views.get(id(network), network)
+
     def run(self, network, inputs, training):
-        view = self._views.get(id(network), network)
-        outputs = view(inputs, training=training)
+        outputs = self.view(network)(inputs, training=training)
         _check_kind(network, outputs)
         return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
@@ -48,7 +52,7 @@ class Outputs:
 
     def symbolic(self, network):
         """The named symbolic outputs, None when they are not known."""
-        structure = output_structure(self._views.get(id(network), network))
+        structure = output_structure(self.view(network))
         _check_kind(network, structure)
         if isinstance(structure, keras.KerasTensor):
             return {"logits": structure}
@@ -56,7 +60,8 @@ class Outputs:
 
     def shape(self, network, name):
         """The static shape of an output, None when it is not known."""
-        tensor = (self.symbolic(network) or {}).get(name)
+        outputs = self.symbolic(network) or inferred_outputs(network)
+        tensor = outputs.get(name)
         return None if tensor is None else tuple(tensor.shape)
 
     def features_shape(self, network):

@@ -1,0 +1,46 @@
+import keras
+
+
+class Comparing:
+    """Owns the layers that comparisons between networks need.
+
+    A mixin of `Distiller`. Projections are made in the constructor, the
+    memories of losses (`Comparison.companion`) by `compile`; those that the
+    compiled objective does not use are left out of the training.
+    """
+
+    def keep_companion(self, term, layer):
+        """Owns the layer of a loss; keeps the old one when compiled again."""
+        config = layer.get_config() | {"name": ""}
+        while term in self.companions:
+            kept = self.companions[term]
+            if kept.get_config() | {"name": ""} == config:
+                return kept
+            term += "_"
+        self.companions[term] = layer
+        return layer
+
+    def idle_layers(self):
+        own = keras.tree.flatten([self.projections, self.companions])
+        used = {
+            id(layer)
+            for pair in keras.tree.flatten(self.plan.pairs)
+            for layer in (*pair.projections, pair.companion)
+        }
+        return [layer for layer in own if id(layer) not in used]
+
+    def check_contrast(self, x):
+        """Raises if a contrast is trained with one sample at a time.
+
+        A last batch that happens to have one sample is no reason to stop: it
+        has no negatives, and its loss is 0.
+        """
+        shapes = [tuple(leaf.shape) for leaf in keras.tree.flatten(x)]
+        sizes = {shape[0] for shape in shapes if shape}
+        self._has_contrast = self._has_contrast or sizes != {1}
+        if not self._has_contrast:
+            raise ValueError(
+                f"{type(self).__name__} tells every sample from the others of "
+                "its batch, so that a batch needs two or more. Received: a "
+                "batch of 1"
+            )
