@@ -163,3 +163,11 @@ def masked_weight(sample_weight, mask, reduction):
     if sample_weight is None:
         return weight
     return weight * ops.reshape(ops.cast(sample_weight, weight.dtype), (-1,))
+
+
+def per_position(sample_weight, predictions):
+    """Weights `(batch,)` for losses of one value per position, or pixel."""
+    rank = len(predictions.shape) - 1
+    if sample_weight is None or rank < 2 or len(sample_weight.shape) != 1:
+        return sample_weight
+    return ops.reshape(sample_weight, (-1,) + (1,) * (rank - 1))
