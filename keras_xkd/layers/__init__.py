@@ -2,6 +2,7 @@
 
 from keras_xkd.layers.contrastive_memory import ContrastiveMemory
 from keras_xkd.layers.discriminator import Discriminator
+from keras_xkd.layers.fusion import Fusion
 from keras_xkd.layers.gradient_reversal import GradientReversal
 from keras_xkd.layers.modality_dropout import ModalityDropout
 from keras_xkd.layers.projection_head import ProjectionHead

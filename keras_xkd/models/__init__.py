@@ -1,4 +1,5 @@
 """Networks, and tools that make networks."""
 
+from keras_xkd.models.late_fusion import LateFusion
 from keras_xkd.models.prompted_clip import PromptedCLIP
 from keras_xkd.models.tap import tap

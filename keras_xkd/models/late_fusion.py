@@ -1,0 +1,160 @@
+import keras
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.layers.fusion import Fusion
+from keras_xkd.utils.graph import squashing_of
+from keras_xkd.utils.modalities import modalities_of
+from keras_xkd.utils.modalities import presence
+from keras_xkd.utils.modalities import select_modalities
+from keras_xkd.utils.modalities import zero_absent
+from keras_xkd.utils.symbolic import check_networks
+from keras_xkd.utils.symbolic import symbolic_inputs
+
+
+@keras_xkd_export("keras_xkd.models.LateFusion")
+class LateFusion(keras.Model):
+    """One encoder for each modality, and one head on all their features.
+
+    `model(x)` is `model.decide(model.encode(x))`, the logits. `x` is a dict
+    `{modality: tensor}`; entries that no encoder reads are left out. If it
+    has `x["present"]`, the features of absent modalities are zeros, so that
+    the model answers for any sample that has at least one modality.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xkd.models import LateFusion
+    >>> def encoder(modality, width):
+    ...     inputs = keras.Input((width,), name=modality)
+    ...     return keras.Model(inputs, keras.layers.Dense(8, "relu")(inputs))
+    >>> model = LateFusion(
+    ...     {"video": encoder("video", 6), "audio": encoder("audio", 4)},
+    ...     units=3,
+    ... )
+    >>> x = {"audio": np.zeros((2, 4)), "video": np.zeros((2, 6))}
+    >>> sorted(model.encode(x)), tuple(model(x).shape)
+    (['audio', 'video'], (2, 3))
+
+    Args:
+        encoders: A dict `{name: network}` of two or more built networks, in
+            general named after the modality that they read. Each returns
+            pooled features of shape `(batch, features)`, or a dict with the
+            key `"features"`. They are sorted by name.
+        units: Number of classes: the head is one `Dense` layer, as in the
+            paper of UMT.
+        head: A layer from fused features to logits, in the place of `units`.
+        fusion: How features are merged, see `keras_xkd.layers.Fusion`.
+        name, dtype: See `keras.Model`.
+
+    Raises:
+        ValueError: If not exactly one of `units` and `head` is given, if an
+            encoder is not built or does not return pooled features, or if the
+            head ends in a softmax or sigmoid; in a call, if a modality is
+            missing.
+    """
+
+    # It does without, but does better with it.
+    optional = ("present",)
+
+    def __init__(
+        self,
+        encoders,
+        units=None,
+        head=None,
+        fusion="concat",
+        name=None,
+        dtype=None,
+    ):
+        # Every network casts its own inputs.
+        super().__init__(name=name, dtype=dtype, autocast=False)
+        check_networks("encoders", encoders, at_least=2)
+        if (units is None) == (head is None):
+            raise ValueError(
+                "Give either `units`, the number of classes, or a `head`. "
+                f"Received: units={units}, head={head}"
+            )
+        self.encoders = {key: encoders[key] for key in sorted(encoders)}
+        self.modalities = tuple(
+            sorted({m for e in encoders.values() for m in modalities_of(e)})
+        )
+        self.units = units
+        self.fusion = Fusion(fusion, dtype=self.dtype_policy, name="fusion")
+        self.head = head
+        if head is None:
+            policy = self.dtype_policy
+            self.head = keras.layers.Dense(units, dtype=policy, name="head")
+        self._build(symbolic_inputs(self.encoders.values()))
+
+    def encode(self, x, training=None):
+        """The pooled features, a dict `{encoder: (batch, features)}`."""
+        x = zero_absent(select_modalities(x, self))
+        features = {}
+        for name, encoder in self.encoders.items():
+            inputs = select_modalities(x, encoder)
+            outputs = encoder(inputs, training=training)
+            if isinstance(outputs, dict):
+                outputs = outputs.get("features")
+            features[name] = outputs
+        return features
+
+    def decide(self, features, present=None, training=None):
+        """The logits of pooled features.
+
+        Args:
+            features: What `encode` returns.
+            present: What `present` returns; None if nothing is absent.
+            training: Passed on to the head.
+        """
+        return self.head(self.fusion(features, present), training=training)
+
+    def present(self, x):
+        """Which samples each encoder can answer, `{encoder: (batch,)}`.
+
+        Encoders that can answer all samples are left out.
+        """
+        masks = {n: presence(x, e) for n, e in self.encoders.items()}
+        return {n: mask for n, mask in masks.items() if mask is not None}
+
+    def call(self, x, training=None):
+        features = self.encode(x, training=training)
+        return self.decide(features, self.present(x), training=training)
+
+    def _build(self, inputs):
+        """Builds fusion and head, and checks what the encoders return."""
+        features = self.encode(inputs)
+        for name, value in features.items():
+            if len(getattr(value, "shape", ())) != 2:
+                found = getattr(value, "shape", type(value).__name__)
+                raise ValueError(
+                    f"The encoder of '{name}' must return pooled features of "
+                    "shape `(batch, features)`, or a dict with the key "
+                    f"'features'. Received: {found}. Pool over positions first."
+                )
+        self.widths = {name: f.shape[-1] for name, f in features.items()}
+        squashing = squashing_of(self.decide(features))
+        if squashing:
+            raise ValueError(
+                f"The head ends in a {squashing}, but networks return logits "
+                "here. Remove the activation."
+            )
+        self(inputs)  # Keras exports and saves only what was called.
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "encoders": {n: serialize(e) for n, e in self.encoders.items()},
+            "units": self.units,
+            "head": serialize(self.head) if self.units is None else None,
+            "fusion": self.fusion.mode,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        def restore(value):
+            return keras.saving.deserialize_keras_object(
+                value, custom_objects=custom_objects
+            )
+
+        return cls(**{key: restore(value) for key, value in config.items()})
