@@ -217,6 +217,7 @@ class BackendTrainer:
                     totals, found = self.objective(
                         x, y, sample_weight, training
                     )
+                    y, _ = self.labels(y)
                     self.role_metrics.update(y, found["predictions"], None)
                 report.update(found)
                 return totals

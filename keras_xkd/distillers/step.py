@@ -57,10 +57,15 @@ class Step:
             logs = self.terms.update(
                 totals[0], report["terms"], report["extras"], batch_size
             )
+        y, labelled = self.labels(y)
         metrics = self.role_metrics.update(
-            y, report["predictions"], sample_weight
+            y, report["predictions"], sample_weight, labelled
         )
         return {**logs, **metrics}
+
+    def labels(self, y):
+        """Labels without gaps, and which samples have one; None for all."""
+        return y, None
 
     def fill_gradients(self, gradients, variables):
         """Zeros for the variables that no term depends on."""

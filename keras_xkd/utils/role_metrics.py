@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_xkd.backend import outside_trace
+from keras_xkd.utils.terms import masked_weight
 
 
 class RoleMetrics:
@@ -56,7 +57,7 @@ class RoleMetrics:
     def names(self):
         return [metric.name for metric in self.metrics]
 
-    def update(self, y, predictions, sample_weight):
+    def update(self, y, predictions, sample_weight, labelled=None):
         """Updates the metrics that have what they need; returns their values.
 
         Args:
@@ -64,12 +65,14 @@ class RoleMetrics:
             predictions: A dict `{role: predictions}`; roles that did not run
                 are left out.
             sample_weight: Weights of the samples, or None.
+            labelled: Which samples have a label, or None for all.
         """
         logs = {}
         for role, metric, weighted in self.entries:
             if y is None or role not in predictions:
                 continue
             weight = sample_weight if weighted else None
+            weight = masked_weight(weight, labelled, reduction=None)
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)
