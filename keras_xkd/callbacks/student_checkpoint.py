@@ -33,4 +33,4 @@ class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
     @property
     def model(self):
         distiller = super().model
-        return None if distiller is None else distiller.student
+        return None if distiller is None else distiller.roles[distiller.main]

@@ -29,6 +29,12 @@ class RoleModel(keras.Model):
             )
         self.built = True
 
+    def add_role(self, role, networks):
+        """Adds what can be made only when the other roles are checked."""
+        self.roles = {**self.roles, role: networks}
+        self.named = _by_name(self.roles)
+        setattr(self, role, networks)
+
     def networks(self, role):
         """The networks of a role, as a list."""
         return keras.tree.flatten(self.roles.get(role, []))

@@ -1,0 +1,106 @@
+import keras
+from keras import ops
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.distillers.role_model import RoleModel
+from keras_xkd.utils.features import features_of
+from keras_xkd.utils.features import pooled_shape
+from keras_xkd.utils.task_loss import resolve_task_loss
+
+
+@keras_xkd_export("keras_xkd.models.LinearProbe")
+class LinearProbe(RoleModel):
+    """A linear layer on the features of an encoder.
+
+    Linear evaluation trains the layer alone; fine-tuning trains the encoder
+    with it. This is an ordinary Keras model: compile, fit, save and export it.
+
+    Dense features, `(batch, height, width, channels)`, give logits at every
+    position, for segmentation; `output_size` brings them to the size of the
+    masks by bilinear interpolation.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xkd.models import LinearProbe
+    >>> inputs = keras.Input((4,), name="audio")
+    >>> encoder = keras.Model(inputs, keras.layers.Dense(8)(inputs))
+    >>> probe = LinearProbe(encoder, 3)
+    >>> probe.compile("adam", "sparse_categorical_crossentropy")
+    >>> history = probe.fit(np.ones((6, 4)), np.zeros(6), verbose=0)
+    >>> probe.predict({"audio": np.ones((2, 4))}, verbose=0).shape
+    (2, 3)
+
+    Args:
+        encoder: A built network that returns features: one tensor, or a dict
+            with the key `"features"`.
+        units: Number of logits.
+        fine_tune: Whether the encoder learns too. If not, it runs in
+            inference mode and without gradient; its `trainable` flag is not
+            touched.
+        output_size: `(height, width)` of the logits, or None for that of the
+            features.
+        **kwargs: `name` and `dtype`.
+
+    `x` is what the encoder reads, or a dict with more modalities.
+    `compile` is that of Keras, but a classification loss given by name reads
+    logits.
+
+    Raises:
+        ValueError: If the width of the features is not known, or if
+            `output_size` is given and the features have no such positions.
+    """
+
+    main = "encoder"
+
+    def __init__(
+        self, encoder, units, fine_tune=False, output_size=None, **kwargs
+    ):
+        super().__init__(encoder=encoder, **kwargs)
+        self.frozen = () if fine_tune else ("encoder",)
+        self.fine_tune = fine_tune
+        self.units = units
+        self.output_size = output_size and tuple(output_size)
+        shape = pooled_shape(encoder)
+        if shape is None or shape[-1] is None:
+            raise ValueError(
+                f"The width of the features of '{encoder.name}' is not known. "
+                "Call the encoder once on data."
+            )
+        self.head = keras.layers.Dense(units, dtype=self.dtype_policy)
+        self.head.build(shape)
+
+    def call(self, x, training=None):
+        if self.fine_tune:
+            outputs = self.run("encoder", x, training)
+        else:
+            outputs = self.ask("encoder", x)
+        logits = self.head(features_of(outputs, self.encoder))
+        if self.output_size is None:
+            return logits
+        if len(logits.shape) != 4:
+            raise ValueError(
+                "`output_size` needs features of shape `(batch, height, width, "
+                f"channels)`. Received: output_size={self.output_size} and "
+                f"logits of shape {tuple(logits.shape)}"
+            )
+        return ops.image.resize(
+            logits, self.output_size, "bilinear", data_format="channels_last"
+        )
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        if isinstance(loss, (str, keras.losses.Loss)):
+            loss = resolve_task_loss(loss)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "fine_tune": self.fine_tune,
+            "output_size": self.output_size,
+        }
