@@ -70,11 +70,11 @@ def run_distiller_test(
     Args:
         make: A function that returns a new distiller.
         compile_arguments: A function that returns arguments of `compile`.
-        x, y: Training data.
-        expected_logs: Names in the history after a labelled `fit`.
+        x, y: Training data; `y` is None for a method without labels.
+        expected_logs: Names in the history after `fit`.
         tmp_path: A folder.
         custom_objects: For loading.
-        student_modality: What the student reads.
+        student_modality: What the student, or other main network, reads.
     """
 
     def new():
@@ -99,7 +99,8 @@ def run_distiller_test(
     frozen = [n for role in distiller.frozen for n in distiller.networks(role)]
     before = [snapshot(network) for network in frozen]
     flags = [network.trainable for network in frozen]
-    student_before = snapshot(distiller.student)
+    main = distiller.roles[distiller.main]
+    main_before = snapshot(main)
     history = distiller.fit(x, y, batch_size=8, epochs=2, verbose=0).history
     assert sorted(history) == sorted(expected_logs)
     assert all(np.all(np.isfinite(values)) for values in history.values())
@@ -108,7 +109,7 @@ def run_distiller_test(
     for old, network, flag in zip(before, frozen, flags, strict=True):
         assert same(old, network)
         assert network.trainable is flag
-    assert not same(student_before, distiller.student)
+    assert not same(main_before, main)
 
     # 4. Each player moves only its own variables.
     for player in range(len(distiller.players)):
@@ -116,12 +117,11 @@ def run_distiller_test(
 
     # 5. `predict` is the student's own.
     own = {student_modality: x[student_modality]}
-    own = select_modalities(own, distiller.student)
-    expected = distiller.student.predict(own, verbose=0)
+    expected = main.predict(select_modalities(own, main), verbose=0)
     np.testing.assert_array_equal(distiller.predict(x, verbose=0), expected)
 
     # 6. An extra modality is ignored.
-    extra = {**x, "aaa": np.zeros((len(y), 2), "float32")}
+    extra = {**x, "aaa": np.zeros((len(expected), 2), "float32")}
     np.testing.assert_array_equal(distiller.predict(extra, verbose=0), expected)
 
     # 7. A missing one raises, names itself, and nothing is lost.
