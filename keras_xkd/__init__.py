@@ -13,6 +13,7 @@ if not (sys.argv[:1] == ["-m"] and "keras_xkd" in sys.orig_argv):
     from keras_xkd import distillers
     from keras_xkd import layers
     from keras_xkd import losses
+    from keras_xkd import metrics
     from keras_xkd import models
     from keras_xkd import utils
 
@@ -26,6 +27,7 @@ __all__ = [
     "distillers",
     "layers",
     "losses",
+    "metrics",
     "models",
     "utils",
 ]
