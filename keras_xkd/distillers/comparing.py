@@ -29,7 +29,7 @@ class Comparing:
         }
         return [layer for layer in own if id(layer) not in used]
 
-    def check_contrast(self, x):
+    def check_contrast(self, x, training=True):
         """Raises if a contrast is trained with one sample at a time.
 
         A last batch that happens to have one sample is no reason to stop: it
@@ -38,7 +38,7 @@ class Comparing:
         shapes = [tuple(leaf.shape) for leaf in keras.tree.flatten(x)]
         sizes = {shape[0] for shape in shapes if shape}
         self._has_contrast = self._has_contrast or sizes != {1}
-        if not self._has_contrast:
+        if training and not self._has_contrast:
             raise ValueError(
                 f"{type(self).__name__} tells every sample from the others of "
                 "its batch, so that a batch needs two or more. Received: a "

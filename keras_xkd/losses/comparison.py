@@ -74,6 +74,17 @@ class Comparison(keras.losses.Loss):
         """
         return None
 
+    def information(self, loss, samples):
+        """The mutual information that a loss guarantees, in nats.
+
+        None, as here, if it guarantees none.
+
+        Args:
+            loss: The loss, averaged over the samples without weights.
+            samples: Number of samples, a float.
+        """
+        return None
+
     def get_config(self):
         return {**super().get_config(), "output": self.output}
 

@@ -69,6 +69,11 @@ class InfoNCE(Comparison):
     def call(self, y_true, y_pred, mask=None, padding=None):
         return info_nce(y_true, y_pred, self.temperature, self.symmetric, mask)
 
+    def information(self, loss, samples):
+        if self.reduction not in ("sum_over_batch_size", "mean"):
+            return None
+        return ops.log(ops.maximum(samples, 1.0)) - loss
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -114,3 +114,21 @@ def get_output(outputs, name, role):
             f"{sorted(outputs)}."
         )
     return outputs[name]
+
+
+def features_width(network):
+    """The width of a network's features; raises if it cannot be known."""
+    readout = Outputs()
+    shape = readout.features_shape(network)
+    if shape is None:
+        readout.require(network, "features")  # Says what is wrong.
+        raise ValueError(
+            f"The width of the features of '{network.name}' is not known. "
+            "Call it once on a batch of data, or use a Functional model."
+        )
+    if len(shape) != 2 or shape[-1] is None:
+        raise ValueError(
+            "Features must have the shape `(batch, width)`; pool other axes "
+            f"first. Received: '{network.name}' with features of shape {shape}"
+        )
+    return shape[-1]

@@ -1,6 +1,7 @@
 """One comparison between a teacher and a student."""
 
 import keras
+from keras import ops
 
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.matching import Matching
@@ -69,6 +70,25 @@ class Pair:
             context["mask"] = mask
         return self.comparison(teacher, student, weight, **context)
 
+    def with_information(
+        self, teacher, student, y, mask, sample_weight, x, training
+    ):
+        """The term, and the bound of the information that it implies.
+
+        The bound is in nats; None if the loss implies none. It counts every
+        sample alike.
+        """
+        arguments = (teacher, student, y, mask)
+        term = self(*arguments, sample_weight, x, training)
+        if self.companion is not None:
+            return term, None
+        plain = term
+        if sample_weight is not None:
+            plain = self(*arguments, None, x, training)
+        size = ops.shape(keras.tree.flatten(student)[0])[0]
+        size = ops.cast(size, "float32") if mask is None else ops.sum(mask)
+        return term, self.comparison.information(plain, size)
+
 
 def resolve_comparisons(distillation_loss):
     """A dict `{term: Comparison}` from what `compile` was given."""
@@ -91,6 +111,24 @@ def resolve_comparisons(distillation_loss):
         term: loss if isinstance(loss, Comparison) else Matching(loss)
         for term, loss in distillation_loss.items()
     }
+
+
+def resolve_contrasts(distillation_loss, terms):
+    """A dict with a comparison for each of `terms`, from one for all or each.
+
+    Args:
+        distillation_loss: What `compile` was given.
+        terms: Names of the terms.
+    """
+    given = resolve_comparisons(distillation_loss)
+    if set(given) == {"distillation"}:
+        return dict.fromkeys(terms, given["distillation"])
+    if set(given) != set(terms):
+        raise ValueError(
+            "`distillation_loss` must be one loss, or a dict with the keys "
+            f"{sorted(terms)}. Received: {sorted(given)}"
+        )
+    return given
 
 
 def connect(

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_xkd.layers.projection_head import ProjectionHead
+
 
 def make_projections(projections, readout, student, teachers):
     """Returns `{teacher: {output: layer}}`.
@@ -77,3 +79,14 @@ def _build(layer, shape, output):
             )
         layer.build(shape)
     return layer
+
+
+def make_heads(widths, units):
+    """`{name: ProjectionHead}` from `{name: width of its input}`."""
+    heads = {
+        name: ProjectionHead(units, name=f"{name}_projection")
+        for name in widths
+    }
+    for name, width in widths.items():
+        heads[name].build((None, width))
+    return heads
