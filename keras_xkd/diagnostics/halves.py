@@ -111,3 +111,22 @@ def check_confidence(confidence):
         raise ValueError(
             f"`confidence` must lie between 0 and 1. Received: {confidence}"
         )
+
+
+def contrast(scores):
+    """The InfoNCE bound of a matrix of scores, as one value for each pair.
+
+    Its mean is the mean of `log(exp(s_ii) / mean_j exp(s_ij))`, at most the
+    mutual information on average, whatever the scores, and at most `log(N)`.
+    Each value also holds what its pair does to the others as a candidate, so
+    that the spread of the values gives the standard error.
+    """
+    count = len(scores)
+    values = np.zeros(count)
+    for matrix in (scores, scores.T):
+        matrix = matrix - matrix.max(1, keepdims=True)
+        weight = np.exp(matrix)
+        mean = weight.mean(1, keepdims=True)
+        influence = 1 - (weight / mean).mean(0)
+        values += (np.diag(matrix) - np.log(mean[:, 0]) + influence) / 2
+    return values
