@@ -94,6 +94,7 @@ class UME(keras.Model):
         self(symbolic_inputs(self.models.values()))  # To export and to save.
 
     def call(self, x, training=None):
+        given = x
         x = zero_absent(select_modalities(x, self))
         logits, weights = [], []
         for name, model in self.models.items():
@@ -109,7 +110,7 @@ class UME(keras.Model):
         if not logits:
             raise MissingModalityError(
                 f"'{self.name}' needs one of {list(self.optional[:-1])} or "
-                f"more. Received: {sorted(x)}"
+                f"more. Received: {sorted(given)}"
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
 
