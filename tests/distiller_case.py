@@ -116,8 +116,7 @@ def run_distiller_test(
         check_player_moves_its_own(new(), player, x, y)
 
     # 5. `predict` is the student's own.
-    own = {student_modality: x[student_modality]}
-    expected = main.predict(select_modalities(own, main), verbose=0)
+    expected = main.predict(select_modalities(x, main), verbose=0)
     np.testing.assert_array_equal(distiller.predict(x, verbose=0), expected)
 
     # 6. An extra modality is ignored.
@@ -184,12 +183,13 @@ def check_player_moves_its_own(distiller, player, x, y):
             assert not moved, variable.path
 
 
-def moved_by(distiller, term, x, y=None):
+def moved_by(distiller, term, x, y=None, parts=None):
     """The roles, and the further layers, that a single term trains.
 
     Takes one step with all other weights at zero and puts everything back, so
     that the terms of one compiled distiller can be asked one after the other.
     Compile it with Adam, which moves by its rate however small a gradient is.
+    `parts`, a dict of layers, asks for these instead.
     """
     if term not in distiller.loss_weights:
         distiller.evaluate(x, y, verbose=0)  # Now the terms are known.
@@ -201,9 +201,10 @@ def moved_by(distiller, term, x, y=None):
         distiller.set_loss_weight(name, float(name == term))
     before = {id(v): np.array(to_numpy(v.value)) for v in distiller.variables}
     distiller.train_on_batch(x, y)
-    parts = dict(distiller.named)
-    taken = {id(layer) for layer in parts.values()}
-    parts |= {n.name: n for n in distiller.layers if id(n) not in taken}
+    if parts is None:
+        parts = dict(distiller.named)
+        taken = {id(layer) for layer in parts.values()}
+        parts |= {n.name: n for n in distiller.layers if id(n) not in taken}
     moved = {
         name
         for name, layer in parts.items()

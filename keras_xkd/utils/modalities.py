@@ -96,7 +96,8 @@ def zero_absent(x):
             "`x['present']` must be a dict `{modality: mask}` of modalities "
             f"of `x`. Received: {named}, while `x` has {_modalities(x)}"
         )
-    x = dict(x)
+    # Keras takes arrays, and it takes tensors, but not both in one dict.
+    x = keras.tree.map_structure(ops.convert_to_tensor, x)
     for name, mask in x["present"].items():
         x[name] = keras.tree.map_structure(
             lambda value, mask=mask: _where_present(mask, value), x[name]
