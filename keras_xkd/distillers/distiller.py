@@ -56,6 +56,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             all terms that no other player claims. Each player's total is
             differentiated with respect to its own variables only, on the same
             forward pass. The first player's total is logged as `loss`.
+        default_loss: `loss` where `compile` is given none.
 
     Args:
         name: Name of the model.
@@ -68,6 +69,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
     """
 
     players = {"student": None}
+    default_loss = None
 
     def __init__(self, *, name=None, dtype=None, **roles):
         super().__init__(name=name, dtype=dtype, **roles)
@@ -139,14 +141,16 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
 
     # What a method uses.
 
-    def task_terms(self, y, outputs, sample_weight, name="task", mask=None):
-        """The compiled `loss` of a network as a term, if there are labels."""
-        if self.task_loss is None or y is None:
+    def task_terms(
+        self, y, outputs, sample_weight, name="task", mask=None, loss=None
+    ):
+        """The `loss` of a network as a term; by default the compiled one."""
+        loss = self.task_loss if loss is None else loss
+        if loss is None or y is None:
             return {}
-        weight = masked_weight(sample_weight, mask, self.task_loss.reduction)
         predicted = prediction(outputs)
-        weight = per_position(weight, predicted)
-        return {name: self.task_loss(y, predicted, weight)}
+        weight = masked_weight(sample_weight, mask, loss.reduction)
+        return {name: loss(y, predicted, per_position(weight, predicted))}
 
     # Keras.
 
@@ -194,7 +198,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             on_nonfinite=on_nonfinite,
             **kwargs,
         )
-        task_loss = resolve_task_loss(loss)
+        task_loss = resolve_task_loss(loss or self.default_loss)
         role_metrics = RoleMetrics(
             metrics, weighted_metrics, self.named, self.main
         )
