@@ -16,6 +16,7 @@ from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.symbolic import check_networks
 from keras_xkd.utils.symbolic import symbolic_inputs
+from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
@@ -85,6 +86,7 @@ class UME(keras.Model):
         check_networks("models", models)
         self.readout = Outputs()
         self.models = {key: models[key] for key in sorted(models)}
+        track(self, self.models)
         self.vote = check_weights(weights, self.models)
         self.given_weights = weights
         self.kind = kind
@@ -113,6 +115,15 @@ class UME(keras.Model):
                 f"more. Received: {sorted(given)}"
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
+
+    def compile(self, optimizer="sgd", *args, **kwargs):
+        super().compile(optimizer, *args, **kwargs)
+        # No training will build it, and a file with an optimizer that is not
+        # built does not load.
+        self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, *args, **kwargs):
         raise ValueError(

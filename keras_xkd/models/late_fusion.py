@@ -9,6 +9,7 @@ from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 from keras_xkd.utils.symbolic import check_networks
 from keras_xkd.utils.symbolic import symbolic_inputs
+from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.models.LateFusion")
@@ -74,6 +75,7 @@ class LateFusion(keras.Model):
                 f"Received: units={units}, head={head}"
             )
         self.encoders = {key: encoders[key] for key in sorted(encoders)}
+        track(self, self.encoders)
         self.modalities = tuple(
             sorted({m for e in encoders.values() for m in modalities_of(e)})
         )

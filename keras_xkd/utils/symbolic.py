@@ -32,6 +32,16 @@ def check_networks(argument, networks, at_least=1):
             )
 
 
+def track(model, networks):
+    """Makes each network an attribute of `model`, beside its dict.
+
+    In a dict Keras tracks variables by path alone on PyTorch, and loses one of
+    two networks whose layers have the same names when it exports.
+    """
+    for index, network in enumerate(networks.values()):
+        setattr(model, f"network_{index}", network)
+
+
 def symbolic_inputs(networks):
     """A dict `{modality: symbolic tensor}` of all that the networks read."""
     inputs = {}

@@ -11,7 +11,8 @@ from tests.test_case import to_numpy
 
 def encoder(modality, width, units=5):
     inputs = keras.Input((width,), name=modality)
-    outputs = layers.Dense(units, activation="relu")(inputs)
+    # Two encoders may well use the same names.
+    outputs = layers.Dense(units, activation="relu", name="hidden")(inputs)
     return keras.Model(inputs, outputs, name=f"{modality}_encoder")
 
 
