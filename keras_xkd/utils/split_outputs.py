@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from keras_xkd.data.views import take
-from keras_xkd.utils.modalities import check_not_empty
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
@@ -40,6 +39,11 @@ def run_split(readout, models, data, batch_size):
             for key, values in parts[name].items():
                 value = get_output(outputs, key, name)
                 values.append(np.asarray(value, "float32")[keep])
+    if not any(map(len, labels)):
+        raise ValueError(
+            "The data is empty: there is no sample that has all modalities. "
+            f"Received: {len(labels)} batches"
+        )
     found = {
         name: {key: np.concatenate(values) for key, values in own.items()}
         for name, own in parts.items()
@@ -73,15 +77,14 @@ def check_labels(split, y, classes):
 
 
 def _batches(data, batch_size):
-    check_not_empty(data)
-    if isinstance(data, (tuple, list)) and isinstance(data[0], dict):
+    if isinstance(data, tuple) and isinstance(data[0], dict):
         x, y = data
         for start in range(0, len(y), batch_size):
             rows = slice(start, start + batch_size)
             yield take(x, rows), _array(y)[rows]
         return
     if isinstance(data, keras.utils.PyDataset):
-        data = (data[i] for i in range(data.num_batches))
+        data = map(data.__getitem__, range(data.num_batches))
     for batch in data:
         yield batch[0], batch[1]
 
