@@ -210,7 +210,8 @@ def test_refuses():
     (x, y), models = unimodal(20, 1), networks()
     good = dict(models=models, train=(x, y), validation=(x, y))
     inputs = keras.Input((1,), name="audio")
-    headless = keras.Model(inputs, layers.ReLU()(inputs))
+    headless = layers.Concatenate()([inputs, inputs])
+    headless = keras.Model(inputs, headless)
     for changes, message in [
         ({"models": {"audio": models["audio"]}}, "at least 2"),
         ({"train": (x, np.ones(20))}, "`train` must be of two classes"),
