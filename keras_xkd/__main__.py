@@ -16,8 +16,11 @@ BACKENDS = ("jax", "tensorflow", "torch")
 # Module in keras_xkd.benchmark, default number of seeds, what it shows.
 BENCHMARKS = {
     "gaussians": (100, "when a teacher helps: shared decisive information"),
+    "amid": (10, "AMID: the weak teacher and its cure"),
     "step-cost": (1, "operations of a step with two players (JAX)"),
+    "video-adviser": (10, "a teacher that watches videos advises a reader"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
+    "two-moons": (30, "MKE: a student that outgrows its uni-modal teacher"),
 }
 
 DESCRIPTION = """\
@@ -199,7 +202,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         raise SystemExit("\nStopped.") from None
     except ImportError as error:
-        if error.name != "matplotlib":
+        if error.name not in ("matplotlib", "keras_hub"):
             raise
         raise SystemExit(str(error)) from None
 

@@ -13,25 +13,29 @@ class ScaledGaussianNoise(Perturbation):
     outputs = inputs + scale * mean(|inputs|) * N(0, 1)
     ```
 
-    The perturbation of the two-moons experiment of MKE, there with `scale` 1.
-    Only active in training.
+    The perturbation of the two-moons experiment of MKE, there with `scale` 1
+    and joint. Only active in training.
 
     Args:
         scale: Standard deviation of the noise, in units of `mean(|inputs|)`.
         axis: Axes over which that mean is taken, None for all of them, the
             batch included.
+        joint: Whether the layer takes a dict of tensors in the same unit,
+            with one mean for all, as `MKE` passes all modalities to a layer
+            with this attribute.
         seed: Seed of the noise.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        inputs: Floating-point tensor of any shape.
+        inputs: Floating-point tensor of any shape, or if `joint` a dict.
         training: Whether to add noise.
 
     Returns:
-        A tensor like `inputs`.
+        A tensor or dict like `inputs`.
 
     Raises:
-        ValueError: If `scale` is negative, or the inputs are integers.
+        ValueError: If `scale` is negative, the inputs are integers, or they
+            are a dict without `joint`.
 
     Example:
 
@@ -42,7 +46,7 @@ class ScaledGaussianNoise(Perturbation):
     (2, 3)
     """
 
-    def __init__(self, scale=1.0, axis=None, seed=None, **kwargs):
+    def __init__(self, scale=1.0, axis=None, joint=False, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         if scale < 0:
             raise ValueError(
@@ -50,24 +54,49 @@ class ScaledGaussianNoise(Perturbation):
             )
         self.scale = scale
         self.axis = axis
+        self.joint = joint
 
     def perturb(self, inputs):
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if not keras.backend.is_float_dtype(dtype):
+        if isinstance(inputs, dict) != self.joint:
             raise ValueError(
-                f"'{self.name}' adds noise to floating-point inputs. "
-                f"Received: inputs of type {dtype}"
+                f"'{self.name}' expects a {'dict' if self.joint else 'tensor'} "
+                f"(joint={self.joint}). Received: {type(inputs).__name__}"
             )
-        values = ops.cast(inputs, "float32")
-        size = ops.mean(ops.abs(values), axis=self.axis, keepdims=True)
+        if not self.joint:
+            return self._add_noise(inputs, self._size([inputs]))
+        # Masks of presence, of which there may be some, are no modality.
+        values = {k: v for k, v in inputs.items() if k != "present"}
+        size = self._size(values.values())
+        noisy = {k: self._add_noise(v, size) for k, v in values.items()}
+        return {**inputs, **noisy}
+
+    def _size(self, tensors):
+        """The mean of all absolute values, over `axis`."""
+        total = count = 0.0
+        for tensor in tensors:
+            dtype = keras.backend.standardize_dtype(tensor.dtype)
+            if not keras.backend.is_float_dtype(dtype):
+                raise ValueError(
+                    f"'{self.name}' adds noise to floating-point inputs. "
+                    f"Received: inputs of type {dtype}"
+                )
+            value = ops.abs(ops.cast(tensor, "float32"))
+            total += ops.sum(value, axis=self.axis, keepdims=True)
+            one = ops.ones_like(value)
+            count += ops.sum(one, axis=self.axis, keepdims=True)
+        return total / count
+
+    def _add_noise(self, tensor, size):
         noise = keras.random.normal(
-            ops.shape(values), dtype="float32", seed=self.seed_generator
+            ops.shape(tensor), dtype="float32", seed=self.seed_generator
         )
-        return ops.cast(values + self.scale * size * noise, dtype)
+        value = ops.cast(tensor, "float32") + self.scale * size * noise
+        return ops.cast(value, tensor.dtype)
 
     def get_config(self):
         return {
             **super().get_config(),
             "scale": self.scale,
             "axis": self.axis,
+            "joint": self.joint,
         }
