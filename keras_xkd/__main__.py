@@ -18,7 +18,7 @@ BENCHMARKS = {
     "gaussians": (100, "when a teacher helps: shared decisive information"),
     "amid": (10, "AMID: the weak teacher and its cure"),
     "step-cost": (1, "operations of a step with two players (JAX)"),
-    "video-adviser": (10, "a teacher that watches videos advises a reader"),
+    "video-adviser": (20, "a teacher that watches videos advises a reader"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
     "two-moons": (30, "MKE: a student that outgrows its uni-modal teacher"),
 }

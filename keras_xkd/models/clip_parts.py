@@ -21,10 +21,12 @@ def open_backbone(backbone, tokenizer, prompts):
                 f"`backbone`. Received: backbone={backbone}"
             )
         if tokenizer is None:
-            tokenizer = _keras_hub().models.CLIPTokenizer.from_preset(backbone)
+            tokenizer = import_keras_hub().models.CLIPTokenizer.from_preset(
+                backbone
+            )
         prompts = _tokenize(prompts, tokenizer)
     if preset:
-        backbone = _keras_hub().models.CLIPBackbone.from_preset(backbone)
+        backbone = import_keras_hub().models.CLIPBackbone.from_preset(backbone)
     return backbone, prompts
 
 
@@ -92,13 +94,14 @@ def _tokenize(texts, tokenizer):
     return ids
 
 
-def _keras_hub():
+def import_keras_hub():
+    """The package keras-hub, or an error that names the extra."""
     try:
         import keras_hub
     except ImportError as error:
         raise ImportError(
-            "Presets and tokenizers of CLIP need keras-hub, which is not "
-            "installed. Install it, or the extra `hub` of this package: "
+            "Backbones, presets and tokenizers of CLIP need keras-hub, which "
+            "is not installed. Install it, or the extra `hub` of this package: "
             '`pip install "keras-xkd[hub]"`.',
             name="keras_hub",
         ) from error
