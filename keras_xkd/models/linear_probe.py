@@ -4,7 +4,8 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.utils.features import features_of
-from keras_xkd.utils.features import pooled_shape
+from keras_xkd.utils.features import features_shape
+from keras_xkd.utils.symbolic import symbolic_inputs
 from keras_xkd.utils.task_loss import resolve_task_loss
 
 
@@ -61,14 +62,24 @@ class LinearProbe(RoleModel):
         self.fine_tune = fine_tune
         self.units = units
         self.output_size = output_size and tuple(output_size)
-        shape = pooled_shape(encoder)
+        shape = features_shape(encoder)
         if shape is None or shape[-1] is None:
             raise ValueError(
                 f"The width of the features of '{encoder.name}' is not known. "
                 "Call the encoder once on data."
             )
+        if output_size is not None and len(shape) != 4:
+            raise ValueError(
+                "`output_size` needs features of shape `(batch, height, width, "
+                f"channels)`. Received: output_size={output_size}, features of "
+                f"shape {shape}"
+            )
         self.head = keras.layers.Dense(units, dtype=self.dtype_policy)
         self.head.build(shape)
+        self._arguments = None
+        self.built = False
+        inputs = symbolic_inputs([encoder])
+        self(inputs if len(inputs) > 1 else next(iter(inputs.values())))
 
     def call(self, x, training=None):
         if self.fine_tune:
@@ -78,20 +89,16 @@ class LinearProbe(RoleModel):
         logits = self.head(features_of(outputs, self.encoder))
         if self.output_size is None:
             return logits
-        if len(logits.shape) != 4:
-            raise ValueError(
-                "`output_size` needs features of shape `(batch, height, width, "
-                f"channels)`. Received: output_size={self.output_size} and "
-                f"logits of shape {tuple(logits.shape)}"
-            )
         return ops.image.resize(
             logits, self.output_size, "bilinear", data_format="channels_last"
         )
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        if isinstance(loss, (str, keras.losses.Loss)):
-            loss = resolve_task_loss(loss)
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        super().compile(optimizer, resolve_task_loss(loss), **kwargs)
+        self._arguments = {"optimizer": optimizer, "loss": loss, **kwargs}
+
+    def get_compile_config(self):
+        return keras.saving.serialize_keras_object(self._arguments or {})
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -43,12 +43,16 @@ def pooled(features):
     return ops.sum(features * weights, axis=axes) / count
 
 
+def features_shape(network):
+    """The shape of an encoder's features, None if it is not known."""
+    readout = Outputs()
+    shape = readout.shape(network, "features")
+    return readout.shape(network, "logits") if shape is None else shape
+
+
 def pooled_shape(network, projector=None):
     """The shape of pooled features, or of their embeddings; None if unknown."""
-    readout = Outputs()
-    shape = readout.shape(network, "features") or readout.shape(
-        network, "logits"
-    )
+    shape = features_shape(network)
     if shape is None:
         return None
     shape = (shape[0], shape[-1])

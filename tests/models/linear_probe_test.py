@@ -1,0 +1,157 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_xkd.models import LinearProbe
+from tests.distiller_case import make_data
+from tests.distiller_case import same
+from tests.distiller_case import set_weights
+from tests.distiller_case import snapshot
+from tests.test_case import to_numpy
+
+CE = "sparse_categorical_crossentropy"
+
+
+def encoder(outputs=lambda x: x, dropout=0.0):
+    inputs = keras.Input((4,), name="audio")
+    x = layers.Dense(7, activation="relu")(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dropout(dropout)(x)
+    return keras.Model(inputs, outputs(layers.Dense(5)(x)))
+
+
+def test_the_frozen_encoder_stays_bit_for_bit():
+    x, y = make_data(16, audio=4)
+    network = encoder(dropout=0.5)
+    probe = LinearProbe(network, 3)
+    probe.compile(keras.optimizers.Adam(0.1), CE, metrics=["accuracy"])
+    before, head = snapshot(network), snapshot(probe.head)
+    history = probe.fit(x, y, epochs=3, verbose=0).history
+    assert sorted(history) == ["accuracy", "loss"]
+    assert history["loss"][-1] < history["loss"][0]
+    assert same(before, network)
+    assert not same(head, probe.head)
+    assert all(layer.trainable for layer in network.layers)
+    assert [v.path for v in probe.trainable_variables] == [
+        v.path for v in probe.head.trainable_variables
+    ]
+
+
+def test_trains_like_a_dense_layer_on_the_features():
+    # The features are constant: inference mode, whatever `fit` says.
+    x, y = make_data(16, audio=4)
+    network = encoder(dropout=0.5)
+    set_weights(network)
+    probe = LinearProbe(network, 3)
+    alone = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
+    alone.set_weights(probe.head.get_weights())
+    how = {"epochs": 2, "batch_size": 16, "verbose": 0}
+    probe.compile(keras.optimizers.SGD(0.1), CE)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    alone.compile(keras.optimizers.SGD(0.1), loss)
+    one = probe.fit(x, y, **how).history["loss"]
+    features = network.predict(x["audio"], verbose=0)
+    two = alone.fit(features, y, **how).history["loss"]
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+    for a, b in zip(probe.head.weights, alone.weights, strict=True):
+        np.testing.assert_allclose(
+            to_numpy(a.value), to_numpy(b.value), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_fine_tuning_trains_the_encoder_too():
+    x, y = make_data(16, audio=4)
+    network = encoder(lambda x: {"features": x, "tokens": x[:, None]})
+    probe = LinearProbe(network, 3, fine_tune=True)
+    probe.compile(keras.optimizers.Adam(0.01), CE)
+    before = snapshot(network)
+    probe.fit(x, y, verbose=0)
+    after = snapshot(network)
+    assert not any(map(np.array_equal, before, after))
+
+
+def test_saved_and_goes_on(tmp_path):
+    x, y = make_data(16, audio=4)
+    one = LinearProbe(encoder(), 3)
+    one.compile("adam", CE)
+    how = {"shuffle": False, "verbose": 0}
+    one.fit(x, y, **how)
+    one.save(tmp_path / "probe.keras")
+    two = keras.models.load_model(tmp_path / "probe.keras")
+    assert two.compiled
+    assert two.fine_tune is False
+    # Other modalities are ignored.
+    wide = {**x, "aaa": np.zeros((16, 2))}
+    np.testing.assert_array_equal(
+        one.predict(x["audio"], verbose=0), two.predict(wide, verbose=0)
+    )
+    for model in (one, two):
+        model.fit(x["audio"], y, **how)
+    for a, b in zip(one.variables, two.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(a.value), to_numpy(b.value))
+
+
+@pytest.mark.filterwarnings("ignore")  # Of the exporter itself.
+def test_export(tmp_path):
+    import onnxruntime
+
+    x, _ = make_data(16, audio=4)
+    probe = LinearProbe(encoder(), 3)
+    expected = probe.predict(x["audio"], verbose=0)
+    path = str(tmp_path / "probe.onnx")
+    probe.export(path, format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(path)
+    name = session.get_inputs()[0].name
+    (logits,) = session.run(None, {name: x["audio"]})
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    x, y = make_data(16, audio=4)
+    probe = LinearProbe(encoder(), 3)
+    probe.compile("adam", CE)
+    assert np.all(np.isfinite(probe.fit(x, y, verbose=0).history["loss"]))
+    assert probe.head.kernel.dtype == "float32"
+
+
+def test_segmentation():
+    # A square on a dark image: the features are the brightness of blocks of
+    # two by two pixels, the mask is that of the pixels.
+    rng = np.random.default_rng(0)
+    masks = np.zeros((24, 8, 8), "int32")
+    for mask in masks:
+        top, left = 2 * rng.integers(0, 3, 2)
+        mask[top : top + 4, left : left + 4] = 1
+    images = (masks + 0.1 * rng.normal(size=masks.shape))[..., None]
+    inputs = keras.Input((8, 8, 1), name="image")
+    network = keras.Model(inputs, layers.AveragePooling2D(2)(inputs))
+    probe = LinearProbe(network, 2, output_size=(8, 8))
+    probe.compile(keras.optimizers.Adam(0.3), CE, metrics=["accuracy"])
+    probe.fit(images, masks, epochs=25, batch_size=24, verbose=0)
+    logits = probe.predict(images, verbose=0)
+    assert logits.shape == (24, 8, 8, 2)
+    assert np.mean(logits.argmax(-1) == masks) > 0.95
+    # Without a size the logits lie where the features do.
+    small = LinearProbe(network, 2)
+    assert small.predict(images, verbose=0).shape == (24, 4, 4, 2)
+
+
+def test_errors():
+    x, y = make_data(16, audio=4)
+    with pytest.raises(ValueError, match=r"output_size=\(8, 8\).*\(None, 5\)"):
+        LinearProbe(encoder(), 3, output_size=(8, 8))
+    with pytest.raises(ValueError, match="logits here"):
+        LinearProbe(encoder(), 3).compile(
+            "sgd", keras.losses.SparseCategoricalCrossentropy()
+        )
+    probe = LinearProbe(encoder(), 3)
+    probe.compile("sgd", CE)
+    with pytest.raises(ValueError, match="'audio' is missing"):
+        probe.fit({"image": x["audio"]}, y, verbose=0)
+    heads = encoder(lambda x: {"a": x, "b": x})
+    with pytest.raises(ValueError, match="width of the features.*not known"):
+        LinearProbe(heads, 3)
+    with pytest.raises(ValueError, match="is not built"):
+        LinearProbe(keras.Sequential([layers.Dense(2)]), 3)
