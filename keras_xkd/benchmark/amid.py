@@ -221,6 +221,7 @@ def draw(results, path):
         "moving": "AMID, entropy\nmoves teacher",
         "gaussian": "AMID, Gaussian",
     }
+    short = {row: short[row] for row in ROWS}
     colors = {"teacher": figure.ORANGE, "student": figure.BLUE}
     for column, (problem, title) in enumerate(PROBLEMS.items()):
         for line, (role, color) in enumerate(colors.items()):
