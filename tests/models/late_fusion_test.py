@@ -135,9 +135,9 @@ def test_missing_modality_is_named():
     x, _ = make_data(8)
     model = make()
     with pytest.raises(ValueError, match="'image' is missing"):
-        model.predict({"audio": x["audio"]}, verbose=0)
+        model({"audio": x["audio"]})
     with pytest.raises(ValueError, match="must be a dict"):
-        model.predict(x["audio"], verbose=0)
+        model(x["audio"])
 
 
 @pytest.mark.parametrize(
