@@ -3,6 +3,7 @@ import keras
 from keras_xkd.backend import no_gradient
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.outputs import Outputs
+from keras_xkd.utils.roles import name_networks
 
 
 class RoleModel(keras.Model):
@@ -19,7 +20,7 @@ class RoleModel(keras.Model):
         super().__init__(name=name, dtype=dtype, autocast=False)
         self.readout = Outputs()
         self.roles = {r: n for r, n in roles.items() if n is not None}
-        self.named = _by_name(self.roles)
+        self.named = name_networks(self.roles)
         for role in roles:
             setattr(self, role, self.roles.get(role))
         if self.main not in self.roles:
@@ -32,7 +33,7 @@ class RoleModel(keras.Model):
     def add_role(self, role, networks):
         """Adds what can be made only when the other roles are checked."""
         self.roles = {**self.roles, role: networks}
-        self.named = _by_name(self.roles)
+        self.named = name_networks(self.roles)
         setattr(self, role, networks)
 
     def networks(self, role):
@@ -133,34 +134,3 @@ class RoleModel(keras.Model):
                 for key, value in config.items()
             }
         )
-
-
-def _by_name(roles):
-    """The networks under one name each; checks that they are usable."""
-    named = {}
-    for role, networks in roles.items():
-        if isinstance(networks, dict):
-            found = dict(networks)
-        elif isinstance(networks, (list, tuple)):
-            found = {f"{role}_{i}": n for i, n in enumerate(networks)}
-        else:
-            found = {role: networks}
-        for name, network in found.items():
-            if not isinstance(network, keras.layers.Layer):
-                raise ValueError(
-                    f"The role '{role}' needs a Keras layer or model. "
-                    f"Received: {network} of type {type(network).__name__}"
-                )
-            if not network.built:
-                raise ValueError(
-                    f"The {role} '{network.name}' (of type "
-                    f"{type(network).__name__}) is not built. Give it a "
-                    "`keras.Input`, or call it once on a batch of data."
-                )
-            if name in named:
-                raise ValueError(
-                    f"Two networks are named '{name}'. Received the roles "
-                    f"{sorted(roles)}"
-                )
-            named[name] = network
-    return named

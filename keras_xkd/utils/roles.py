@@ -1,0 +1,34 @@
+"""Networks by role and by name."""
+
+import keras
+
+
+def name_networks(roles):
+    """The networks under one name each; checks that they are usable."""
+    named = {}
+    for role, networks in roles.items():
+        if isinstance(networks, dict):
+            found = dict(networks)
+        elif isinstance(networks, (list, tuple)):
+            found = {f"{role}_{i}": n for i, n in enumerate(networks)}
+        else:
+            found = {role: networks}
+        for name, network in found.items():
+            if not isinstance(network, keras.layers.Layer):
+                raise ValueError(
+                    f"The role '{role}' needs a Keras layer or model. "
+                    f"Received: {network} of type {type(network).__name__}"
+                )
+            if not network.built:
+                raise ValueError(
+                    f"The {role} '{network.name}' (of type "
+                    f"{type(network).__name__}) is not built. Give it a "
+                    "`keras.Input`, or call it once on a batch of data."
+                )
+            if name in named:
+                raise ValueError(
+                    f"Two networks are named '{name}'. Received the roles "
+                    f"{sorted(roles)}"
+                )
+            named[name] = network
+    return named
