@@ -42,7 +42,7 @@ ROWS = {
     "unimodal": "student on alpha, perturbed",
     "copy": "student on both, not perturbed",
     "mke": "MKE: student on both, perturbed",
-    "labels_270": "both, 270 true labels",
+    "labels_270": "both, 270 true labels, perturbed",
     "labels_30": "both, the 30 labels alone",
 }
 PAIRS = {
@@ -103,12 +103,14 @@ def train(model, batch, steps, title, **arguments):
     )
 
 
-def distil(student, teacher, x, steps, title, seed=None):
-    """MKE, perturbed if there is a `seed` for the noise."""
-    noise = None
-    if seed is not None:
-        noise = ScaledGaussianNoise(axis=(0, 2), joint=True, seed=seed)
-    distiller = MKE(student=student, teacher=teacher, perturbation=noise)
+def noise(seed):
+    """The perturbation: one scale for both modalities, one for every run."""
+    return ScaledGaussianNoise(axis=(0, 2), joint=True, seed=seed)
+
+
+def distil(student, teacher, x, steps, title, perturbation=None):
+    """The method, or a student that copies its teacher."""
+    distiller = MKE(student=student, teacher=teacher, perturbation=perturbation)
     train(distiller, (x,), steps, title)
 
 
@@ -151,11 +153,13 @@ def measure(data_seeds, seeds, quick=False):
         elif row == "labels_30":
             train(model, (x, y), steps, title, loss=loss)
         elif row == "labels_270":
+            perturbed = model(noise(seeds[0])(model.input))
+            perturbed = keras.Model(model.input, perturbed)
             batch = (x_unlabelled, y_unlabelled)
-            train(model, batch, steps, title, loss=loss)
+            train(perturbed, batch, steps, title, loss=loss)
         else:
-            seed = None if row == "copy" else seeds[0]
-            distil(model, teacher, x_unlabelled, steps, title, seed)
+            perturbation = None if row == "copy" else noise(seeds[0])
+            distil(model, teacher, x_unlabelled, steps, title, perturbation)
     labels = predict(teacher, x_unlabelled)
     right = {n: predict(m, x_test) == y_test for n, m in models.items()}
     alike = {
