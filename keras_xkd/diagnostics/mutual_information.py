@@ -91,7 +91,7 @@ def mutual_information(
     b = np.asarray(b)
     if b.ndim == 1 and np.issubdtype(b.dtype, np.integer):
         (a,) = halves.check_features(a=a)
-        values, ceiling = label_values(a, b, classifier, seed)
+        values, ceiling, _ = label_information(a, b, classifier, seed)
     else:
         a, b = halves.check_features(a=a, b=b[:, None] if b.ndim == 1 else b)
         values, ceiling = pair_values(a, b, critic, seed)
@@ -117,16 +117,16 @@ def pair_values(a, b, critic, seed):
     return values, math.log(len(a) // 2)
 
 
-def label_values(a, labels, classifier, seed):
-    """The bound for labels, a value for each sample, and its ceiling."""
+def label_information(a, labels, classifier, seed):
+    """The bound for labels, a value for each sample, and its ceiling.
+
+    Returns the log-odds of the classes, the logits but for a constant, as well.
+    """
     labels, num_classes = halves.check_labels(labels, len(a))
-    p = halves.probabilities(
-        halves.resolve(classifier),
-        a,
-        labels,
-        halves.split(labels, seed),
-        num_classes,
-    )
+    half = halves.split(labels, seed)
+    classify = halves.resolve(classifier)
+    log_p = np.log(halves.probabilities(classify, a, labels, half, num_classes))
     frequency = np.bincount(labels) / len(labels)
-    values = np.log(p[np.arange(len(a)), labels] / frequency[labels])
-    return values, float(-np.sum(frequency * np.log(frequency)))
+    values = log_p[np.arange(len(a)), labels] - np.log(frequency[labels])
+    entropy = -np.sum(frequency * np.log(frequency))
+    return values, float(entropy), log_p - log_p.mean(1, keepdims=True)
