@@ -40,19 +40,19 @@ FEW, REPEATS, EPOCHS, BATCH, RATE = 60, 8, 8, 32, 1e-3
 
 TITLES = {
     "few": "text, 60 noisy labels",
-    "joint": "text, the same labels and the teacher (joint)",
-    "one_step": "  the same without step one",
-    "two_stage": "text, the same labels and the teacher (two stages)",
-    "all": "text, all 1,500 labels without noise",
-    "joint_teacher": "video: the teacher (joint)",
-    "two_stage_teacher": "video: the teacher (two stages)",
+    "joint": "text, advised (joint)",
+    "one_step": "text, advised (joint, without step one)",
+    "two_stage": "text, advised (two stages)",
+    "all": "text, 1,500 labels without noise",
+    "joint_teacher": "video, the teacher (joint)",
+    "two_stage_teacher": "video, the teacher (two stages)",
 }
 PAIRS = {
-    "joint - labels alone": ("joint", "few"),
-    "two stages - labels alone": ("two_stage", "few"),
+    "joint - 60 labels alone": ("joint", "few"),
+    "two stages - 60 labels alone": ("two_stage", "few"),
     "joint - two stages": ("joint", "two_stage"),
-    "joint - without step one": ("joint", "one_step"),
-    "joint - all labels": ("joint", "all"),
+    "joint - joint without step one": ("joint", "one_step"),
+    "joint - 1,500 labels": ("joint", "all"),
 }
 MEASURES = {
     "mae": keras.metrics.MeanAbsoluteError,
@@ -216,11 +216,9 @@ def summary(results):
     others = [
         [
             title,
-            *(f"{np.mean(values[name][row]):.3f}" for name in ("corr",)),
-            *(
-                f"{100 * np.mean(values[name][row]):.1f}"
-                for name in ("acc7", "acc2")
-            ),
+            f"{np.mean(values['corr'][row]):.3f}",
+            f"{100 * np.mean(values['acc7'][row]):.1f}",
+            f"{100 * np.mean(values['acc2'][row]):.1f}",
         ]
         for row, title in TITLES.items()
     ]
@@ -231,11 +229,11 @@ def summary(results):
         "The lower the error the better.",
         table(["", "Corr", "Acc-7 (%)", "Acc-2 (%)"], others),
     ]
-    holds = found["joint - labels alone"]["verdict"] == "worse"
+    holds = found["joint - 60 labels alone"]["verdict"] == "worse"
     claim = "holds" if holds else "does not hold"
     lines.append(
-        "A distilled text student has a lower error than the same student "
-        f"trained on labels alone: {claim} here."
+        "The advised student has a lower error than the same student trained "
+        f"on the labels alone: {claim} here."
     )
     return "\n\n".join(lines), values, found
 

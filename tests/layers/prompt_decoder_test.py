@@ -57,22 +57,31 @@ def test_prompts_may_differ_by_sample():
 DECODER = make()
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 3), st.integers(1, 2), st.integers(0, 99))
-def test_padding_changes_nothing(padding, batch, seed):
-    rng = np.random.default_rng(seed)
-    tokens = rng.normal(size=(batch, 3, 6)).astype("float32")
-    junk = 9 * rng.normal(size=(batch, padding, 6)).astype("float32")
-    padded = np.concatenate([tokens, junk], axis=1)
-    mask = np.concatenate([np.ones((batch, 3)), np.zeros(junk.shape[:2])], 1)
-    np.testing.assert_allclose(
-        to_numpy(DECODER(PROMPTS, padded, mask=mask)),
-        to_numpy(DECODER(PROMPTS, tokens)),
-        rtol=1e-4,
-        atol=1e-6,
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.booleans(), min_size=10, max_size=10), st.integers(0, 99))
+def test_padding_changes_nothing(mask, seed):
+    mask = np.array(mask).reshape(2, 5)
+    junk = 9 * np.random.default_rng(seed).normal(size=TOKENS.shape)
+    other = np.where(mask[..., None], TOKENS, junk).astype("float32")
+    one, two = (
+        to_numpy(DECODER(PROMPTS, t, mask=mask)) for t in (TOKENS, other)
     )
-    nothing = DECODER(PROMPTS, padded, mask=np.zeros_like(mask))
-    assert np.all(np.isfinite(to_numpy(nothing)))
+    assert np.all(np.isfinite(two))
+    there = mask.any(1)  # Without any token all are attended to.
+    np.testing.assert_allclose(one[there], two[there], rtol=1e-4, atol=1e-6)
+
+
+def test_mask_leaves_tokens_out():
+    mask = np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]])
+    found = to_numpy(DECODER(PROMPTS, TOKENS, mask=mask))[0]
+    seen = attention.block(
+        DECODER.blocks[0],
+        PROMPTS.astype("float64"),
+        TOKENS[0],
+        there=mask[0] > 0,
+    )
+    expected = PROMPTS + to_numpy(DECODER.scale) * seen
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_config_and_precision():

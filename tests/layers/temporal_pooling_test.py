@@ -79,19 +79,17 @@ def test_starts_near_the_mean():
     )
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.sampled_from(KINDS), st.integers(0, 3), st.integers(0, 99))
-def test_padding_changes_nothing(kind, padding, seed):
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(KINDS), st.lists(st.booleans(), min_size=10, max_size=10)
+)
+def test_padding_changes_nothing(kind, mask):
     """Whatever it holds, NaN included."""
-    frames = np.random.default_rng(seed).normal(size=(2, 3, 4))
-    junk = np.full((2, padding, 4), np.nan)
-    padded = np.concatenate([frames, junk], axis=1).astype("float32")
-    mask = np.arange(3 + padding) < 3
-    np.testing.assert_allclose(
-        to_numpy(LAYERS[kind](padded, mask=np.stack([mask, mask]))),
-        to_numpy(LAYERS[kind](frames.astype("float32"))),
-        rtol=1e-4,
-        atol=1e-6,
+    mask = np.array(mask).reshape(2, 5)
+    other = np.where(mask[..., None], FRAMES, np.nan).astype("float32")
+    found = to_numpy(LAYERS[kind](other, mask=mask))
+    np.testing.assert_array_equal(
+        found, to_numpy(LAYERS[kind](FRAMES, mask=mask))
     )
 
 
