@@ -94,10 +94,14 @@ def distil(teacher, x, y, steps):
     return student
 
 
+def predict(model, x):
+    """The logits, `(samples, seeds, classes)`."""
+    return keras.ops.convert_to_numpy(model(x[model.name]))
+
+
 def accuracy(model, x, y):
     """Percent of the test samples, one number per seed."""
-    logits = keras.ops.convert_to_numpy(model(x[model.name]))
-    return 100 * (logits.argmax(-1) == y).mean(0)
+    return 100 * (predict(model, x).argmax(-1) == y).mean(0)
 
 
 def measure(seeds, steps=STEPS, overlaps=OVERLAPS, report=print):
