@@ -319,6 +319,30 @@ def test_absent_samples():
         )
 
 
+def test_modality_dropout_sees_what_is_absent():
+    """Audio is always dropped, but where the image is absent anyway."""
+    x, _ = make_data(8)
+    mask = (np.arange(8) < 5).astype("float32")
+    x["present"] = {"image": mask, "audio": np.ones(8, "float32")}
+    distiller = make(compiled={})
+    without = {**x, "audio": np.zeros_like(x["audio"])}
+    expected = distiller.evaluate(without, verbose=0, return_dict=True)
+    dropped = make(
+        perturbation=ModalityDropout({"audio": 1.0}), compiled={}
+    ).train_on_batch(x, return_dict=True)
+    for name in LOGS:
+        np.testing.assert_allclose(dropped[name], expected[name], rtol=1e-5)
+    kept, _, _ = distiller.perturb(x, None, {}, distiller.plan)
+    assert kept is x  # There is nothing to do.
+    seen, _, _ = make(perturbation=ModalityDropout({"audio": 1.0})).perturb(
+        x, np.zeros(8), {}, distiller.plan
+    )
+    audio = to_numpy(seen["audio"])
+    np.testing.assert_array_equal(audio[:5], 0)
+    np.testing.assert_array_equal(audio[5:], x["audio"][5:])
+    np.testing.assert_array_equal(to_numpy(seen["present"]["audio"]), 1 - mask)
+
+
 def segmenter(names, seed, classes=3, filters=2):
     """A network for images of 6 x 6 pixels, where each pixel has a class."""
     inputs = {name: keras.Input((6, 6, 2), name=name) for name in names}

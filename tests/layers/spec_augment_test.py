@@ -13,17 +13,15 @@ def stretches(row):
     return edges[1::2] - edges[::2]
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(
-    frames=st.integers(1, 12),
-    bins=st.integers(1, 12),
-    masks=st.integers(0, 2),
+    shape=st.sampled_from([(12, 10), (3, 1)]),  # Each shape compiles on JAX.
+    masks=st.sampled_from([0, 2]),
     width=st.integers(0, 15),
     share=st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_masks_are_stretches_of_limited_width(
-    frames, bins, masks, width, share
-):
+def test_masks_are_stretches_of_limited_width(shape, masks, width, share):
+    frames, bins = shape
     layer = SpecAugment(
         time_masks=masks,
         time_width=width,
