@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+
+from keras_xkd.benchmark import cmcd
+from keras_xkd.benchmark import cmcd_report
+
+
+def made_up(seed, share, tracks):
+    """Results of a problem in which LE gains with the share."""
+    noise = np.random.default_rng([seed, int(100 * share)]).normal(0, 0.1, 9)
+    found = {"scratch": 30.0 + noise[0]}
+    for i, name in enumerate(cmcd_report.OBJECTIVES):
+        found |= {
+            f"{name}_le": 40 - 20 * share + noise[i + 1],
+            f"{name}_ft": 30.0 + noise[i + 4],
+            f"{name}_total_variation": 0.5 + noise[7],
+            f"{name}_joint_total_variation": 1 - share if tracks else 0.3,
+            f"{name}_cosine": share,
+        }
+    return found
+
+
+def results(tracks=True, seeds=20):
+    return [
+        {str(c): made_up(seed, c / 8, tracks) for c in (0, 4, 8)}
+        for seed in range(seeds)
+    ]
+
+
+def test_verdicts_on_made_up_numbers():
+    judged = cmcd_report.judge(results())
+    gains = judged["gains"]["cmc_le"]
+    assert [gains[c]["verdict"] for c in gains] == [
+        "better",  # That is, a higher error.
+        "unclear",
+        "worse",
+    ]
+    assert judged["slopes"]["cmc_le"]["verdict"] == "worse"
+    assert judged["slopes"]["cmc_ft"]["verdict"] == "unclear"
+    found = judged["correlations"]["cmc"]
+    assert found["joint_total_variation"]["low"] > 0.9
+    assert found["cosine"]["high"] < -0.9
+    assert found["total_variation"]["verdict"] == "unclear"
+    # A distance that does not move cannot track anything.
+    constant = cmcd_report.judge(results(tracks=False))["correlations"]["cmc"]
+    assert constant["joint_total_variation"]["mean"] == 0
+
+
+def test_smoke_run(tmp_path, capsys):
+    cmcd.run([3], str(tmp_path), quick=True, arguments=["benchmark", "cmcd"])
+    printed = capsys.readouterr().out
+    for title in ("from scratch", "CMD + CMC, FT", "CMC, label-joint TV"):
+        assert title in printed
+    written = json.loads((tmp_path / "cmcd.json").read_text())
+    assert sorted(written["by_seed"]["3"]) == ["0", "8"]
+    assert written["by_seed"]["3"]["8"].keys() == made_up(0, 0, True).keys()
+    assert (tmp_path / "cmcd.png").stat().st_size > 10_000
