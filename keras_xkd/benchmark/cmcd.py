@@ -25,6 +25,7 @@ from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.cmcd_report import DIAGNOSTICS
 from keras_xkd.benchmark.cmcd_report import FACTORS
+from keras_xkd.benchmark.cmcd_report import OBJECTIVES
 from keras_xkd.benchmark.cmcd_report import draw
 from keras_xkd.benchmark.cmcd_report import judge
 from keras_xkd.benchmark.cmcd_report import text
@@ -131,9 +132,9 @@ class Measurement:
             name: self._ready(
                 distillation(self.first.model),
                 "pairs",
-                distillation_loss=loss,
+                distillation_loss=objectives()[name],
             )
-            for name, loss in objectives().items()
+            for name in OBJECTIVES
         }
         loss = {"loss": "sparse_categorical_crossentropy"}
         self.third = {

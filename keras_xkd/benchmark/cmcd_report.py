@@ -136,11 +136,12 @@ def draw(results, path):
     for axis, row, title in zip(
         axes, ("le", "ft"), ("linear evaluation", "fine-tuning"), strict=False
     ):
-        for name, color in colors.items():
+        for name in ("scratch", *OBJECTIVES):
             key = name if name == "scratch" else f"{name}_{row}"
             found = [summarise(v) for v in by_common(results, key).values()]
             label = OBJECTIVES.get(name, "from scratch")
             y = [s["mean"] for s in found]
+            color = colors[name]
             axis.plot(shares, y, "o-", color=color, label=label)
             if found[0]["sd"] is not None:
                 low, high = ([s[k] for s in found] for k in ("low", "high"))

@@ -180,6 +180,7 @@ def test_padded_tokens_do_not_count():
     embedded = layers.Embedding(9, 5, mask_zero=True)(tokens)
     model = keras.Model(tokens, embedded)
     distiller = make(encoder=model, augment={})
+    set_weights(distiller)
     distiller.compile("sgd", distillation_loss=losses.NTXent(0.5))
     long = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6]])
     logs = distiller.evaluate(long, verbose=0, return_dict=True)

@@ -69,7 +69,7 @@ def test_saved_and_exact_config(tmp_path):
     st.integers(1, 4),
     st.sampled_from([None, 1, 3]),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_shapes_and_lengths(shape, units, hidden):
     head = ProjectionHead(units, hidden)
     x = RNG.normal(size=(*shape, 3)).astype("float32")

@@ -41,11 +41,11 @@ def test_errors():
         nt_xent(np.ones((2, 3, 4)), np.ones((2, 3, 4)))
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=6), st.integers(1, 4))
+@given(st.lists(st.booleans(), min_size=5, max_size=5))
 @settings(max_examples=8, deadline=None)
-def test_any_mask(mask, width):
+def test_any_mask(mask):
     mask = np.array(mask)
-    one, two = RNG.normal(size=(2, len(mask), width))
+    one, two = RNG.normal(size=(2, 5, 3))
     values = to_numpy(nt_xent(one, two, 0.5, mask))
     expected = reference.nt_xent(one[mask], two[mask], 0.5)
     np.testing.assert_allclose(values[mask], expected, rtol=1e-4, atol=1e-5)

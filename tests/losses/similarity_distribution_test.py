@@ -95,7 +95,7 @@ def test_errors():
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.floats(0.01, 1e4))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_no_less_than_the_entropy_and_blind_to_scale(batch, width, scale):
     t, s = RNG.normal(size=(2, batch, width))
     values = to_numpy(similarity_distribution(t, s, 0.3, 0.5))
