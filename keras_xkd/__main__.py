@@ -15,7 +15,7 @@ import sys
 BACKENDS = ("jax", "tensorflow", "torch")
 # Module in keras_xkd.benchmark, default number of seeds, what it shows.
 BENCHMARKS = {
-    "cmcd": (10, "contrastive distillation to a target with few labels"),
+    "cmcd": (5, "contrastive distillation to a target with few labels"),
     "gaussians": (100, "when a teacher helps: shared decisive information"),
     "complementarity": (20, "is a gain foreseen by mutual information?"),
     "amid": (10, "AMID: the weak teacher and its cure"),

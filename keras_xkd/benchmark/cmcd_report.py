@@ -1,7 +1,7 @@
 """What the numbers of the benchmark `cmcd` say: tables and picture.
 
-The results are a list with a dict for each seed, `{number of common factors:
-{row or diagnostic: number}}`.
+The results are a list with a dict for each seed, `{sweep: {share: {row or
+diagnostic: number}}}`; most functions get those of one sweep.
 """
 
 import numpy as np
@@ -12,12 +12,21 @@ from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
 
-FACTORS = 8
+SWEEPS = {
+    "factors": "common factors",
+    "label": "label on common factors",
+}
 OBJECTIVES = {"cmd": "CMD", "cmc": "CMC", "sum": "CMD + CMC"}
 DIAGNOSTICS = {
     "total_variation": "marginal TV",
     "joint_total_variation": "label-joint TV",
     "cosine": "cosine of the pairs",
+}
+COLORS = {
+    "scratch": figure.GREY,
+    "cmd": figure.ORANGE,
+    "cmc": figure.BLUE,
+    "sum": figure.GREEN,
 }
 
 
@@ -29,9 +38,9 @@ def titles():
     return found
 
 
-def by_common(results, key):
-    """`{number of common factors: one number per seed}`."""
-    return {c: [r[c][key] for r in results] for c in results[0]}
+def by_share(results, key):
+    """`{share: one number per seed}`."""
+    return {s: [r[s][key] for r in results] for s in results[0]}
 
 
 def correlations(results, name):
@@ -54,34 +63,40 @@ def correlations(results, name):
 
 
 def judge(results):
-    """What all numbers say.
+    """What the numbers of a sweep say.
 
     Returns:
-        A dict: `gains`, the error of each row less that from scratch by number
-        of common factors; `slopes`, how that changes from the first to the
-        last number; `correlations` of the error of LE with the diagnostics.
+        A dict: `gains`, the error of each row less that from scratch by
+        share; `slopes`, how that changes from the first share to the last;
+        `correlations` of the error of LE with the diagnostics.
     """
-    scratch = by_common(results, "scratch")
+    scratch = by_share(results, "scratch")
     first, *_, last = scratch
     gains, slopes = {}, {}
     for row in list(titles())[1:]:
-        own = by_common(results, row)
-        less = {c: np.subtract(own[c], scratch[c]) for c in own}
-        gains[row] = {c: compare(own[c], scratch[c]) for c in own}
+        own = by_share(results, row)
+        less = {s: np.subtract(own[s], scratch[s]) for s in own}
+        gains[row] = {s: compare(own[s], scratch[s]) for s in own}
         slopes[row] = compare(less[last], less[first])
     found = {name: correlations(results, name) for name in OBJECTIVES}
     return {"gains": gains, "slopes": slopes, "correlations": found}
 
 
-def text(results, judged):
-    """The tables."""
-    common = list(results[0])
-    shares = [f"{int(c) / FACTORS:g}" for c in common]
-    words = {"better": "higher", "worse": "lower", "unclear": "unclear"}
+def text(results, judged, what):
+    """The tables of a sweep.
+
+    Args:
+        results: Those of the sweep.
+        judged: What `judge` returned.
+        what: What the shares are of.
+    """
+    shares = list(results[0])
+    header = [f"share of {what}:", *shares]
+    words = {"better": "rises", "worse": "falls", "unclear": "unclear"}
 
     def means(key, digits):
-        values = by_common(results, key)
-        return [f"{np.mean(values[c]):.{digits}f}" for c in common]
+        values = by_share(results, key)
+        return [f"{np.mean(values[s]):.{digits}f}" for s in shares]
 
     errors = [[title, *means(row, 1)] for row, title in titles().items()]
     gains = [
@@ -102,7 +117,6 @@ def text(results, judged):
         for name, short in OBJECTIVES.items()
         for key, title in DIAGNOSTICS.items()
     ]
-    header = ["share of common factors:", *shares]
     return "\n\n".join(
         [
             "Test error (%):",
@@ -124,40 +138,45 @@ def _with_margin(summary):
 
 
 def draw(results, path):
-    """Errors by share, and the diagnostics of CMC beside its error."""
-    canvas, axes = figure.new(1, 3, size=(12, 4.2), sharey=True)
-    shares = [int(c) / FACTORS for c in results[0]]
-    colors = {
-        "scratch": figure.GREY,
-        "cmd": figure.ORANGE,
-        "cmc": figure.BLUE,
-        "sum": figure.GREEN,
-    }
-    for axis, row, title in zip(
-        axes, ("le", "ft"), ("linear evaluation", "fine-tuning"), strict=False
-    ):
-        for name in ("scratch", *OBJECTIVES):
-            key = name if name == "scratch" else f"{name}_{row}"
-            found = [summarise(v) for v in by_common(results, key).values()]
-            label = OBJECTIVES.get(name, "from scratch")
-            y = [s["mean"] for s in found]
-            color = colors[name]
-            axis.plot(shares, y, "o-", color=color, label=label)
-            if found[0]["sd"] is not None:
-                low, high = ([s[k] for s in found] for k in ("low", "high"))
-                axis.fill_between(shares, low, high, color=color, alpha=0.15)
-        axis.set_title(title, loc="left", fontsize=11)
-        axis.set_xlabel("share of common factors")
-        axis.legend(frameon=False)
-    axes[0].set_ylabel("test error (%)")
+    """By sweep: errors of LE and FT, and the diagnostics beside the error."""
+    canvas, axes = figure.new(2, 3, size=(12, 7.5), sharey=True)
+    for line, (sweep, what) in zip(axes, SWEEPS.items(), strict=True):
+        found = [result[sweep] for result in results]
+        for axis, row, title in (
+            (line[0], "le", "linear evaluation"),
+            (line[1], "ft", "fine-tuning"),
+        ):
+            _draw_errors(axis, found, row)
+            axis.set_title(title, loc="left", fontsize=11)
+            axis.set_xlabel(f"share: {what}")
+        _draw_diagnostics(line[2], found)
+        line[0].set_ylabel("test error (%)")
+    for axis in axes.flat:
+        axis.grid(axis="y", alpha=0.3)
+    axes[0, 0].legend(frameon=False)
+    axes[0, 2].legend(frameon=False)
+    return figure.save(canvas, path)
+
+
+def _draw_errors(axis, results, row):
+    shares = [float(share) for share in results[0]]
+    for name in ("scratch", *OBJECTIVES):
+        key = name if name == "scratch" else f"{name}_{row}"
+        found = [summarise(v) for v in by_share(results, key).values()]
+        label = OBJECTIVES.get(name, "from scratch")
+        color = COLORS[name]
+        y = [summary["mean"] for summary in found]
+        axis.plot(shares, y, "o-", color=color, label=label)
+        if found[0]["sd"] is not None:
+            low, high = ([s[k] for s in found] for k in ("low", "high"))
+            axis.fill_between(shares, low, high, color=color, alpha=0.15)
+
+
+def _draw_diagnostics(axis, results):
     shades = (figure.GREY, figure.PURPLE, figure.BLUE)
     y = [r["cmc_le"] for result in results for r in result.values()]
     for (key, title), color in zip(DIAGNOSTICS.items(), shades, strict=True):
         x = [r[f"cmc_{key}"] for result in results for r in result.values()]
-        axes[2].plot(x, y, "o", color=color, alpha=0.6, label=title)
-    axes[2].set_title("CMC, linear evaluation", loc="left", fontsize=11)
-    axes[2].set_xlabel("diagnostic of the embeddings")
-    axes[2].legend(frameon=False)
-    for axis in axes:
-        axis.grid(axis="y", alpha=0.3)
-    return figure.save(canvas, path)
+        axis.plot(x, y, "o", color=color, alpha=0.6, label=title)
+    axis.set_title("CMC, linear evaluation", loc="left", fontsize=11)
+    axis.set_xlabel("diagnostic of the embeddings")

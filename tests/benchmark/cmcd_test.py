@@ -23,7 +23,7 @@ def made_up(seed, share, tracks):
 
 def results(tracks=True, seeds=20):
     return [
-        {str(c): made_up(seed, c / 8, tracks) for c in (0, 4, 8)}
+        {f"{s:g}": made_up(seed, s, tracks) for s in (0, 0.5, 1)}
         for seed in range(seeds)
     ]
 
@@ -31,7 +31,7 @@ def results(tracks=True, seeds=20):
 def test_verdicts_on_made_up_numbers():
     judged = cmcd_report.judge(results())
     gains = judged["gains"]["cmc_le"]
-    assert [gains[c]["verdict"] for c in gains] == [
+    assert [gains[s]["verdict"] for s in gains] == [
         "better",  # That is, a higher error.
         "unclear",
         "worse",
@@ -56,6 +56,12 @@ def test_smoke_run(tmp_path, capsys, monkeypatch):
     for title in ("from scratch", "CMC, FT", "CMC, label-joint TV"):
         assert title in printed
     written = json.loads((tmp_path / "cmcd.json").read_text())
-    assert sorted(written["by_seed"]["3"]) == ["0", "8"]
-    assert written["by_seed"]["3"]["8"].keys() == made_up(0, 0, True).keys()
+    found = written["by_seed"]["3"]
+    for sweep in ("factors", "label"):
+        assert sorted(found[sweep]) == ["0", "1"]
+        assert found[sweep]["1"].keys() == made_up(0, 0, True).keys()
+    # The label is no part of stages 1 and 2.
+    before, after = found["label"].values()
+    assert before["cmc_cosine"] == after["cmc_cosine"]
+    assert found["factors"]["0"]["cmc_cosine"] != before["cmc_cosine"]
     assert (tmp_path / "cmcd.png").stat().st_size > 10_000
