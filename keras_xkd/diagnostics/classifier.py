@@ -52,12 +52,11 @@ def classify(x, labels, x_new, num_classes, linear=False, seed=0):
 
 
 def _standardise(x, x_new):
-    x, x_new = x.astype("float32"), x_new.astype("float32")
     mean, scale = x.mean(0), x.std(0)
     scale[scale < 1e-6 * np.maximum(np.abs(mean), 1e-30)] = np.inf  # Constant.
     # The sum over the features has variance one: penalties need no scale.
-    scale = scale * np.sqrt(x.shape[1]).astype("float32")
-    return (x - mean) / scale, (x_new - mean) / scale
+    scale = scale * np.sqrt(x.shape[1])
+    return [((a - mean) / scale).astype("float32") for a in (x, x_new)]
 
 
 def _expansion(width, rng):

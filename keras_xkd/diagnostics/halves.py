@@ -82,7 +82,7 @@ def resolve(classifier):
     if classifier not in CLASSIFIERS:
         raise ValueError(
             f"`classifier` must be one of {list(CLASSIFIERS)} or a function "
-            f"`(x, labels, x_new) -> probabilities`. Received: {classifier}"
+            f"`(x, labels, x_new) -> probabilities`. Received: {classifier!r}"
         )
     return CLASSIFIERS[classifier]
 
@@ -98,9 +98,10 @@ def probabilities(classify, x, labels, half, num_classes):
 
 def mean_interval(values, confidence, low=-math.inf, high=math.inf):
     """Mean and normal interval, both moved into `[low, high]`."""
-    mean = values.mean()
+    mean, count = values.mean(), len(values)
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    error = z * values.std(ddof=1) / math.sqrt(len(values))
+    # All values may be the same: the next one need not be.
+    error = z * math.hypot(values.std(ddof=1) / math.sqrt(count), 1 / count)
     moved = np.clip([mean, mean - error, mean + error], low, high)
     return float(moved[0]), (float(moved[1]), float(moved[2]))
 
