@@ -326,6 +326,7 @@ def test_categories():
     assert 0 < metrics.retrieval_map(*shares, labels) <= 1
 
 
+@pytest.mark.slow
 def test_clip_and_roberta():
     teacher = PromptedCLIP(hub_case.clip(), hub_case.PROMPTS, num_heads=2)
     distiller = VideoAdviser(

@@ -119,6 +119,7 @@ def test_mixed_precision():
         np.testing.assert_allclose(to_numpy(found[name]), full[name], atol=0.1)
 
 
+@pytest.mark.slow
 def test_takes_over_clip():
     backbone = hub_case.clip()
     backbone.clip_head.logit_scale.assign(1.25)
