@@ -3,10 +3,13 @@
 Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
 `test_step` of a `Distiller` on its backend; `no_gradient`, which runs a
 function without recording it for differentiation; and `outside_trace`, which
-runs a function that makes variables while a step is traced.
+runs a function that makes variables while a step is traced. `padding_of` is the
+same for all.
 """
 
 import keras
+
+from keras_xkd.backend.padding import padding_of
 
 match keras.backend.backend():
     case "jax":

@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from keras_xkd.backend import padding_of
+
 
 class Comparison(keras.losses.Loss):
     """A loss that compares one output of a teacher with that of a student.
@@ -52,7 +54,7 @@ class Comparison(keras.losses.Loss):
             )
         # A padding mask has one more axis than the values returned by `call`:
         # it is an argument here, not a weight of the result.
-        padding = getattr(y_pred, "_keras_mask", None)
+        padding = padding_of(y_pred)
         if padding is None and not context:
             return super().__call__(y_true, y_pred, sample_weight)
         if padding is not None:

@@ -5,6 +5,7 @@ import types
 
 from keras import ops
 
+from keras_xkd.backend import padding_of
 from keras_xkd.layers.projection_head import ProjectionHead
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.pair import pair_of
@@ -34,7 +35,7 @@ def pooled(features):
     if rank == 2:
         return features
     axes = tuple(range(1, rank - 1))
-    padding = getattr(features, "_keras_mask", None)
+    padding = padding_of(features)
     features = ops.cast(features, "float32")
     if padding is None:
         return ops.mean(features, axis=axes)

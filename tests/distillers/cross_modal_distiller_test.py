@@ -455,3 +455,27 @@ def test_outputs_without_names_are_refused():
     )
     with pytest.raises(ValueError, match="2 tensors without names"):
         distiller.compile("adam", CE)
+
+
+def test_padded_tokens_do_not_count():
+    # Inside a step that the backend traces, too.
+    text = keras.Input((3,), dtype="int32", name="text")
+    embedding = layers.Embedding(9, 4, mask_zero=True)
+    student = keras.Model(text, {"tokens": embedding(text)})
+    image = keras.Input((3, 4), name="image")
+    teacher = keras.Model(image, {"tokens": layers.Identity()(image)})
+    distiller = CrossModalDistiller(student=student, teacher=teacher)
+    distiller.compile(
+        "sgd",
+        distillation_loss=losses.FeatureMatching(output="tokens"),
+        loss_weights={"distillation": 1.0},
+    )
+    tokens = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6]])
+    image = np.random.default_rng(0).normal(size=(3, 3, 4)).astype("float32")
+    gaps = to_numpy(embedding.weights[0])[tokens] - image
+    rows = [np.mean(g[t > 0] ** 2) for g, t in zip(gaps, tokens)]
+    expected = np.mean(rows)
+    logs = distiller.evaluate(
+        {"text": tokens, "image": image}, verbose=0, return_dict=True
+    )
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
