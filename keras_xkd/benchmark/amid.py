@@ -275,7 +275,8 @@ def run(seeds, output, quick=False, arguments=()):
         return found | {"estimator": estimate(seed, epochs)}
 
     print(f"AMID: {len(ROWS)} rows, {len(PROBLEMS)} problems, {epochs} epochs")
-    study = Study("amid", output, {"epochs": epochs}, arguments)
+    settings = {"epochs": epochs, "rows": ROWS, "problems": PROBLEMS}
+    study = Study("amid", output, settings, arguments)
     results = study.measure(seeds, one_seed)
     judged = judge(results)
     print(f"\n{text(judged)}\n{record.describe()}\n")
