@@ -13,8 +13,8 @@ ways:
 - factors: more and more of the factors are common, and the label weighs all
   factors of the target alike;
 - label: six of the eight factors are common, and the label moves from the
-  others to these. Stages 1 and 2 are then the same for all shares, and so is
-  the distance of the embeddings, but for the halves in which it is measured.
+  others to these. Stages 1 and 2, and the distance of the embeddings without
+  labels, are then the same for all shares.
 
 Linear evaluation (LE) of the distilled encoder, fine-tuning (FT) of it and
 training from scratch have the same labels, optimizer and network. Each has the
@@ -29,7 +29,6 @@ from keras import layers
 
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
-from keras_xkd.benchmark.cmcd_report import DIAGNOSTICS
 from keras_xkd.benchmark.cmcd_report import OBJECTIVES
 from keras_xkd.benchmark.cmcd_report import SWEEPS
 from keras_xkd.benchmark.cmcd_report import draw
@@ -179,14 +178,22 @@ class Measurement:
         for name, restart in self.second.items():
             second = restart(distillation(first))
             self._fit(second, "pairs", unlabelled["pairs"][0])
+            pairs = self._embeddings(second, unlabelled["test"][0])
+            marginal = modality_distance(*pairs)
             for share, parts in problems.items():
                 for row in ("le", "ft"):
                     third = probe(second.student, fine_tune=row == "ft")
                     error = self._error(row, third, parts)
                     found[share][f"{name}_{row}"] = error
-                distance = self._distance(second, *parts["test"])
-                for key in DIAGNOSTICS:
-                    found[share][f"{name}_{key}"] = getattr(distance, key)
+                labels = parts["test"][1][: len(pairs[0])]
+                joint = modality_distance(*pairs, labels)
+                found[share] |= {
+                    f"{name}_total_variation": marginal.total_variation,
+                    f"{name}_cosine": marginal.cosine,
+                    f"{name}_joint_total_variation": (
+                        joint.joint_total_variation
+                    ),
+                }
         return found
 
     def _fit(self, model, stage, x, y=None):
@@ -201,14 +208,13 @@ class Measurement:
         logits = model.predict(x, batch_size=len(y), verbose=0)
         return 100 * float(np.mean(logits.argmax(-1) != y))
 
-    def _distance(self, second, x, y):
-        count = self.settings["distance"]
-        x = {name: values[:count] for name, values in x.items()}
-        source, target = (
+    def _embeddings(self, second, x):
+        """Of source and target, as NumPy arrays."""
+        x = {k: values[: self.settings["distance"]] for k, values in x.items()}
+        return [
             keras.ops.convert_to_numpy(keras.ops.stop_gradient(rows))
             for rows in (second.source(x), second.target(x))
-        )
-        return modality_distance(source, target, y[:count])
+        ]
 
 
 def run(seeds, output, quick=False, arguments=()):

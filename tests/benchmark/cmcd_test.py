@@ -62,6 +62,7 @@ def test_smoke_run(tmp_path, capsys, monkeypatch):
         assert found[sweep]["1"].keys() == made_up(0, 0, True).keys()
     # The label is no part of stages 1 and 2.
     before, after = found["label"].values()
-    assert before["cmc_cosine"] == after["cmc_cosine"]
+    for key in ("cmc_cosine", "cmc_total_variation"):
+        assert before[key] == after[key]
     assert found["factors"]["0"]["cmc_cosine"] != before["cmc_cosine"]
     assert (tmp_path / "cmcd.png").stat().st_size > 10_000
