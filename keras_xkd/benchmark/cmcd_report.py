@@ -160,6 +160,7 @@ def draw(results, path):
 
 def _draw_errors(axis, results, row):
     shares = [float(share) for share in results[0]]
+    axis.set_xticks(shares)
     for name in ("scratch", *OBJECTIVES):
         key = name if name == "scratch" else f"{name}_{row}"
         found = [summarise(v) for v in by_share(results, key).values()]
@@ -178,5 +179,6 @@ def _draw_diagnostics(axis, results):
     for (key, title), color in zip(DIAGNOSTICS.items(), shades, strict=True):
         x = [r[f"cmc_{key}"] for result in results for r in result.values()]
         axis.plot(x, y, "o", color=color, alpha=0.6, label=title)
+    axis.set_xlim(-0.05, 1.05)
     axis.set_title("CMC, linear evaluation", loc="left", fontsize=11)
     axis.set_xlabel("diagnostic of the embeddings")
