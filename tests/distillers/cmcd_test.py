@@ -227,24 +227,49 @@ def test_errors():
 def test_batch_of_one():
     x, _ = make_data(1, **WIDTHS)
     distiller = compiled(BOTH)
+    with pytest.raises(ValueError, match="CMCD tells every sample.*batch of 1"):
+        distiller.train_on_batch(x)
     # Nothing to tell it from: CMD of one key and CMC of one pair are 0.
     logs = distiller.evaluate(x, verbose=0, return_dict=True)
     np.testing.assert_allclose(list(logs.values()), 0, atol=1e-6)
 
 
-def test_three_stages():
-    x, y = make_data(32, **WIDTHS)
-    first = ContrastivePretraining(encoder=encoder("image"), projector=head())
+def test_three_stages_for_segmentation():
+    # Bright squares: the photo has two channels of them, the depth map one,
+    # with noise.
+    rng = np.random.default_rng(0)
+    masks = np.zeros((48, 8, 8), "int32")
+    for mask in masks:
+        top, left = 2 * rng.integers(0, 3, 2)
+        mask[top : top + 4, left : left + 4] = 1
+    noise = rng.normal(size=(2, *masks.shape, 2)).astype("float32")
+    x = {
+        "photo": masks[..., None] + 0.1 * noise[0],
+        "depth": masks[..., None] + 0.3 * noise[1, ..., :1],
+    }
+
+    def dense_encoder(modality):
+        inputs = keras.Input(x[modality].shape[1:], name=modality)
+        features = layers.Conv2D(6, 2, strides=2, activation="relu")(inputs)
+        return keras.Model(inputs, {"features": features})
+
+    keras.utils.set_random_seed(0)
+    how = {"batch_size": 24, "verbose": 0}
+    first = ContrastivePretraining(encoder=dense_encoder("photo"))
     first.compile("adam")
-    first.fit({"image": x["image"]}, verbose=0)
+    first.fit({"photo": x["photo"]}, **how)
     second = CMCD(
-        student=encoder("audio"),
+        student=dense_encoder("depth"),
         teacher=first.encoder,
         teacher_projector=first.projector,
     )
     second.compile("adam")
-    second.fit(x, verbose=0)
-    third = LinearProbe(second.student, 3)
-    third.compile("adam", "sparse_categorical_crossentropy")
-    third.fit(x["audio"], y, verbose=0)
-    assert third.predict(x["audio"], verbose=0).shape == (32, 3)
+    second.fit(x, **how)
+    third = LinearProbe(second.student, 2, output_size=(8, 8))
+    third.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    before = snapshot(second.student)
+    third.fit(x["depth"], masks, epochs=15, **how)
+    logits = third.predict(x["depth"], verbose=0)
+    assert logits.shape == (48, 8, 8, 2)
+    assert np.mean(logits.argmax(-1) == masks) > 0.85
+    assert same(before, second.student)

@@ -250,6 +250,8 @@ def test_batch_of_one():
     distiller = make()
     distiller.compile("sgd")
     one = {"audio": X["audio"][:1]}
+    with pytest.raises(ValueError, match="Pretraining tells every sample"):
+        distiller.train_on_batch(one)
     np.testing.assert_allclose(distiller.evaluate(one, verbose=0), 0, atol=1e-6)
     # A last batch of one does no harm.
     distiller.fit({"audio": X["audio"][:5]}, batch_size=4, verbose=0)
