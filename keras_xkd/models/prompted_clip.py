@@ -171,7 +171,7 @@ class PromptedCLIP(keras.Model):
         mask = None
         if isinstance(video, dict):
             video, mask = video["frames"], video.get("padding_mask")
-        frames = self._frame_features(video, training)
+        frames = self._frame_features(video, mask, training)
         v = self.temporal_pooling(frames, mask=mask)
         p = self.prompt_decoder(self.prompts, frames, mask=mask)
         features = v
@@ -187,7 +187,7 @@ class PromptedCLIP(keras.Model):
             outputs["expectation"] = ops.matmul(shares, values[:, None])
         return outputs
 
-    def _frame_features(self, video, training):
+    def _frame_features(self, video, mask, training):
         """The image encoder's features, `(batch, frames, width)`."""
         video = ops.convert_to_tensor(video)
         shape = self.image_tower.input_shape[1:]
@@ -199,6 +199,9 @@ class PromptedCLIP(keras.Model):
                 f"'{self.name}' reads videos of shape `(batch, frames, "
                 f"*{tuple(shape)})`. Received: shape {tuple(video.shape)}"
             )
+        if mask is not None:  # Whatever padding holds, NaN included.
+            there = ops.cast(mask, "bool")[:, :, None, None, None]
+            video = ops.where(there, video, ops.zeros_like(video))
         sizes = ops.shape(video)
         images = ops.reshape(video, (-1, *sizes[2:]))
         features = self.image_tower(images, training=training)
