@@ -72,8 +72,8 @@ class Perturbing:
             )
         if _is_joint(function) and names != self.names:
             raise ValueError(
-                f"'{function.name}' looks at all modalities at once. Give it "
-                "by itself or in a list, not in a dict. Received: "
+                f"{function} looks at all modalities at once. Give it by "
+                "itself or in a list, not in a dict. Received: "
                 f"perturbation={{{names[0]!r}: ...}}"
             )
         self.steps.append((names, function))
@@ -112,7 +112,7 @@ class Perturbing:
             else:
                 x |= {name: _call(function, x[name]) for name in names}
         if maps:
-            labels = maps.pop(LABELS)
+            labels = ops.cast(maps.pop(LABELS), y.dtype)
             y = labels if len(y.shape) == 4 else labels[..., 0]
             clean = maps
         return zero_absent(x), y, clean
@@ -174,7 +174,8 @@ def _is_joint(function):
 
 
 def _is_image_layer(function):
-    return hasattr(function, "transform_segmentation_masks")
+    is_layer = isinstance(function, keras.layers.Layer)
+    return is_layer and hasattr(function, "transform_segmentation_masks")
 
 
 def _maps(y, clean, plan):
@@ -203,10 +204,10 @@ def _stack(tensors, dtype):
 
 
 def _unstack(stacked, like):
-    """Undoes `_stack`: the tensors by name, each with its own type."""
+    """Undoes `_stack`: the tensors by name. They keep the common type."""
     parts, start = {}, 0
     for name, tensor in like.items():
         end = start + tensor.shape[-1]
-        parts[name] = ops.cast(stacked[..., start:end], tensor.dtype)
+        parts[name] = stacked[..., start:end]
         start = end
     return parts

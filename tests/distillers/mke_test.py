@@ -435,6 +435,20 @@ def test_colours_leave_pseudo_labels_and_may_be_of_one_modality():
         wrong.fit(x, verbose=0)
 
 
+def test_whole_numbers_are_not_cut_off():
+    """Bytes made brighter than 255, or between two numbers, stay so."""
+    x = {"image": np.full((2, 6, 6, 2), 250, "uint8")}
+    student = segmenter(["image"], 1)
+    brighter = layers.RandomBrightness((0.1, 0.1), value_range=(0, 1000))
+    distiller = MKE(
+        student=student, teacher=segmenter(["image"], 2), perturbation=brighter
+    )
+    distiller.compile("sgd")
+    y = ops.zeros((2, 6, 6), "int32")
+    found, _, _ = distiller.perturb(x, y, {}, distiller.plan)
+    np.testing.assert_allclose(to_numpy(found["image"]), 350)
+
+
 def test_segmentation_honours_presence_and_sample_weight():
     x = scenes()
     distiller = MKE(
