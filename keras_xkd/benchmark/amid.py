@@ -62,6 +62,7 @@ ROWS = {
     "light_full": ("AMID, weights x 0.3", (0.24, 0.24, 0.03), {}),
 }
 TITLES = {row: title for row, (title, _, _) in ROWS.items()}
+MEASURES = ("student", "teacher", "auxiliary", "student_information")
 DIFFERENCES = {
     "teacher: I(T;S) against none": ("teacher", "student", "ce"),
     "teacher: I(T;A) added": ("teacher", "auxiliary", "student"),
@@ -169,7 +170,7 @@ def judge(results):
     for problem in PROBLEMS:
         values = {
             (role, row): [r[problem][row][role] for r in results]
-            for role in ("student", "teacher", "auxiliary")
+            for role in MEASURES
             for row in ROWS
         }
         pairs = {
@@ -206,10 +207,11 @@ def text(judged):
                     for role in ("student", "teacher")
                 ),
                 f"{found[f'auxiliary {row}']['mean']:.1f}",
+                f"{found[f'student_information {row}']['mean']:.2f}",
             ]
             for row in ROWS
         ]
-        header = [title, "student", "teacher", "auxiliary"]
+        header = [title, "student", "teacher", "auxiliary", "I(T;S)"]
         parts += [table(header, lines), "", judged[problem]["text"], ""]
     estimator = judged["estimator"]
     estimate, analytic = estimator["estimate"], estimator["analytic"]
@@ -217,7 +219,8 @@ def text(judged):
         [
             *parts,
             "Test accuracy in percent, mean and 95 % interval over "
-            f"{estimate['n']} seeds; differences seed by seed.",
+            f"{estimate['n']} seeds; differences seed by seed. I(T;S): the "
+            f"bound on test samples in nats, at most {np.log(BATCH):.2f}.",
             "Estimator on held-out samples, I(x_s; x_a): "
             f"{estimate['mean']:.3f} nats ({interval(estimate, 3)}), analytic "
             f"{analytic['mean']:.3f}.",
