@@ -7,6 +7,7 @@ from keras_xkd import losses
 from keras_xkd.distillers import CMCD
 from keras_xkd.distillers import ContrastivePretraining
 from keras_xkd.layers import ProjectionHead
+from keras_xkd.layers import ScaledGaussianNoise
 from keras_xkd.models import LinearProbe
 from tests.distiller_case import make_data
 from tests.distiller_case import moved_by
@@ -255,7 +256,9 @@ def test_three_stages_for_segmentation():
 
     keras.utils.set_random_seed(0)
     how = {"batch_size": 24, "verbose": 0}
-    first = ContrastivePretraining(encoder=dense_encoder("photo"))
+    first = ContrastivePretraining(
+        encoder=dense_encoder("photo"), augment=ScaledGaussianNoise(0.3)
+    )
     first.compile("adam")
     first.fit({"photo": x["photo"]}, **how)
     second = CMCD(
