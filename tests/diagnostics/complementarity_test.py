@@ -7,7 +7,7 @@ from keras_xkd.diagnostics import mutual_information
 from tests.test_case import assert_golden
 
 
-def scores(rho, noise, count=4000, seed=0):
+def scores(rho, noise, count=2500, seed=0):
     """Two logits with correlation rho, and labels that the student sees."""
     rng = np.random.default_rng(seed)
     student, other, error = rng.normal(size=(3, count, 1))
@@ -23,7 +23,7 @@ def test_both_sides_and_their_difference(rho, verdict):
     teacher, student, labels = scores(rho, noise=1.5)
     found = complementarity(teacher, student, labels)
     known = -np.log(1 - rho**2) / 2
-    assert found.teacher_student == pytest.approx(known, abs=0.06)
+    assert found.teacher_student == pytest.approx(known, abs=0.07)
     direct = mutual_information(student, labels, classifier="linear")
     assert found.student_labels == pytest.approx(direct.estimate, abs=1e-6)
     assert found.student_labels_interval == pytest.approx(
