@@ -22,7 +22,7 @@ BENCHMARKS = {
     "step-cost": (1, "operations of a step with two players (JAX)"),
     "video-adviser": (20, "a teacher that watches videos advises a reader"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
-    "umt-laziness": (20, "what a weak modality learns beside a strong one"),
+    "umt-laziness": (10, "what a weak modality learns beside a strong one"),
     "umt-or-ume": (20, "does the rule choose the better late fusion?"),
     "two-moons": (30, "MKE: a student that outgrows its uni-modal teacher"),
 }
