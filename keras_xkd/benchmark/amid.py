@@ -113,9 +113,6 @@ class Runner:
             loss = "sparse_categorical_crossentropy"
             model.compile(keras.optimizers.Adam(RATE), loss)
             self.compiled[key] = Restart(model)
-            # Keras looks at its data before a first `fit`, which changes the
-            # order of the batches.
-            model.fit(*train, batch_size=BATCH, verbose=0)
         model = self.compiled[key](fresh)
         for term, weight in zip(TERMS, weights):
             model.set_loss_weight(term, weight)
