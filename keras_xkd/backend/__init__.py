@@ -2,9 +2,9 @@
 
 Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
 `test_step` of a `Distiller` on its backend; `no_gradient`, which runs a
-function without recording it for differentiation; and `outside_trace`, which
-runs a function that makes variables while a step is traced. `padding_of` is the
-same for all.
+function without recording it for differentiation; `outside_trace`, which runs
+a function that makes variables while a step is traced; and `KeepsState`, a
+mixin of models whose steps may raise. `padding_of` is the same for all.
 """
 
 import keras
@@ -13,15 +13,18 @@ from keras_xkd.backend.padding import padding_of
 
 match keras.backend.backend():
     case "jax":
+        from keras_xkd.backend.jax_state import KeepsState
         from keras_xkd.backend.jax_trainer import BackendTrainer
         from keras_xkd.backend.jax_trainer import no_gradient
         from keras_xkd.backend.jax_trainer import outside_trace
     case "tensorflow":
         from keras_xkd.backend.tensorflow_trainer import BackendTrainer
+        from keras_xkd.backend.tensorflow_trainer import KeepsState
         from keras_xkd.backend.tensorflow_trainer import no_gradient
         from keras_xkd.backend.tensorflow_trainer import outside_trace
     case "torch":
         from keras_xkd.backend.torch_trainer import BackendTrainer
+        from keras_xkd.backend.torch_trainer import KeepsState
         from keras_xkd.backend.torch_trainer import no_gradient
         from keras_xkd.backend.torch_trainer import outside_trace
     case other:

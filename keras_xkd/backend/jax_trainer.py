@@ -4,6 +4,8 @@ import keras
 from jax.interpreters import partial_eval
 from keras import ops
 
+from keras_xkd.backend.jax_state import KeepsState
+
 
 def outside_trace(fn):
     """Runs `fn`, which makes variables. Here nothing is in the way."""
@@ -16,7 +18,7 @@ def no_gradient(fn, *args, **kwargs):
     return keras.tree.map_structure(ops.stop_gradient, outputs)
 
 
-class BackendTrainer:
+class BackendTrainer(KeepsState):
     """The training and test steps of a `Distiller` on JAX."""
 
     def train_step(self, state, data):
@@ -106,54 +108,6 @@ class BackendTrainer:
             scope.get_current_value(v) for v in self.metrics_variables
         ]
 
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            super().make_train_function(force)
-            self.train_function = self._keep_state(
-                self.train_function, self.check_finite
-            )
-
-    def make_test_function(self, force=False):
-        if self.test_function is None or force:
-            super().make_test_function(force)
-            self.test_function = self._keep_state(self.test_function)
-
-    def make_predict_function(self, force=False):
-        if self.predict_function is None or force:
-            super().make_predict_function(force)
-            self.predict_function = self._keep_state(self.predict_function)
-
-    def _keep_state(self, function, check=None):
-        """Makes an exception in a step leave the model's variables in place.
-
-        Keras takes the values off the variables before a step and puts them
-        back from `_jax_state`, which an exception in the first step would
-        leave unset.
-        """
-
-        def step(state, iterator):
-            try:
-                outputs, new_state = function(state, iterator)
-            except BaseException:
-                # Unless the step had begun, which used the old values up.
-                values = [value for part in state for value in part]
-                if not any(value.is_deleted() for value in values):
-                    self._set_jax_state(state)
-                    self.jax_state_sync()
-                    self._jax_state_synced = False
-                raise
-            self._set_jax_state(new_state)
-            if check is not None:
-                try:
-                    check(outputs)
-                except ValueError:
-                    self.jax_state_sync()
-                    self._jax_state_synced = False
-                    raise
-            return outputs, new_state
-
-        return step
-
     def _get_jax_state(self, **kwargs):
         """The values of the variables, each in a buffer of its own.
 
@@ -170,18 +124,6 @@ class BackendTrainer:
 
         state = super()._get_jax_state(**kwargs)
         return tuple([own(value) for value in part] for part in state)
-
-    def _set_jax_state(self, state):
-        names = {
-            4: ("trainable", "non_trainable", "optimizer", "metrics"),
-            3: ("trainable", "non_trainable", "metrics"),
-            2: ("trainable", "non_trainable"),
-        }[len(state)]
-        self._jax_state = {
-            f"{name}_variables": values
-            for name, values in zip(names, state, strict=True)
-        }
-        self._jax_state_synced = False
 
     def _symbolic_build(self, iterator=None, data_batch=None):
         # Keras asks before every validation too, with the same iterator.

@@ -30,6 +30,10 @@ def no_gradient(fn, *args, **kwargs):
     return keras.tree.map_structure(ops.stop_gradient, outputs)
 
 
+class KeepsState:
+    """A mixin of `keras.Model`. Here an exception leaves variables in place."""
+
+
 class BackendTrainer:
     """The training and test steps of a `Distiller` on TensorFlow."""
 

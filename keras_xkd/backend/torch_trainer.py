@@ -13,6 +13,10 @@ def no_gradient(fn, *args, **kwargs):
         return fn(*args, **kwargs)
 
 
+class KeepsState:
+    """A mixin of `keras.Model`. Here an exception leaves variables in place."""
+
+
 class BackendTrainer:
     """The training and test steps of a `Distiller` on PyTorch."""
 

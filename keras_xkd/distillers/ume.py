@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.backend import KeepsState
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.utils.averaging import average
 from keras_xkd.utils.averaging import check_classes
@@ -20,7 +21,7 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
-class UME(keras.Model):
+class UME(KeepsState, keras.Model):
     """Uni-modal ensemble: the average of the networks' probabilities.
 
     There is nothing to train: each network was trained by itself on its own

@@ -1,6 +1,7 @@
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.backend import KeepsState
 from keras_xkd.layers.fusion import Fusion
 from keras_xkd.utils.graph import squashing_of
 from keras_xkd.utils.modalities import modalities_of
@@ -13,7 +14,7 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.models.LateFusion")
-class LateFusion(keras.Model):
+class LateFusion(KeepsState, keras.Model):
     """One encoder for each modality, and one head on all their features.
 
     `model(x)` is `model.decide(model.encode(x))`, the logits. `x` is a dict

@@ -107,7 +107,10 @@ def test_missing_modalities():
     np.testing.assert_allclose(found[4:6], p["image"][4:6], atol=1e-5)
     np.testing.assert_allclose(found[6:], 1 / 3, atol=1e-5)
     with pytest.raises(ValueError, match="one of .'audio', 'image'.*'text'"):
-        ensemble({"text": x["audio"]})
+        ensemble.predict({"text": x["audio"]}, verbose=0)
+    np.testing.assert_array_equal(
+        softmax(ensemble.predict(x, verbose=0)), found
+    )
 
 
 @settings(max_examples=25, deadline=None)
