@@ -17,7 +17,9 @@ import numpy as np
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import gaussians
 from keras_xkd.benchmark import record
+from keras_xkd.benchmark.rows import columns
 from keras_xkd.benchmark.statistics import compare
+from keras_xkd.benchmark.study import Study
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
 from keras_xkd.datasets import correlated_gaussians
@@ -231,11 +233,29 @@ def run(seeds, output, quick=False, arguments=()):
     """
     figure.check_matplotlib()
     steps = 10 if quick else gaussians.STEPS
-    results = measure(seeds, steps, problems=1 if quick else None)
+    problems = 1 if quick else None
+    settings = {"steps": steps, "problems": problems}
+    study = Study("complementarity", output, settings, arguments)
+    constant = ("family", "share")
+
+    def several(seeds):
+        found = measure(seeds, steps, problems)
+        return [
+            [
+                {k: v if k in constant else v[i] for k, v in r.items()}
+                for r in found
+            ]
+            for i in range(len(seeds))
+        ]
+
+    by_seed = study.measure_together(seeds, several)
+    results = [
+        {k: v[0] if k in constant else v for k, v in columns(list(own)).items()}
+        for own in zip(*by_seed)
+    ]
     rows = judge(results)
     print(f"\n{text(rows)}\n{record.describe()}\n")
+    written = study.write(rows=rows)
     path = f"{output}/complementarity"
-    content = {"steps": steps, "rows": rows, "results": results}
-    written = record.write(f"{path}.json", content, arguments, seeds)
     print(f"Wrote {written} and {draw(rows, f'{path}.png')}")
     return rows

@@ -22,12 +22,14 @@ from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
+from keras_xkd.benchmark.study import Study
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
 from keras_xkd.datasets import correlated_gaussians
 from keras_xkd.distillers import CrossModalDistiller
 from keras_xkd.losses import SoftTargets
 
+MEASURED = ("teacher", "alone", "distilled")
 OVERLAPS = (0, 2, 4, 6, 8, 10)
 RATE, STEPS, CLASSES = 0.1, 1000, 2
 WORDS = {"better": "helps", "worse": "harms", "unclear": "unclear"}
@@ -118,7 +120,6 @@ def measure(seeds, steps=STEPS, overlaps=OVERLAPS, report=print):
         report(f"gamma {gamma:.2f}: {len(seeds)} seeds done")
         results.append(
             {
-                "overlap": overlap,
                 "gamma": gamma,
                 "teacher": accuracy(teacher, x_test, y_test).tolist(),
                 "alone": alone.tolist(),
@@ -249,14 +250,25 @@ def run(seeds, output, quick=False, arguments=()):
     figure.check_matplotlib()
     steps = 10 if quick else STEPS
     print(f"Linear classifiers, {steps} steps, {len(seeds)} seeds each:")
-    results = measure(seeds, steps)
+    study = Study("gaussians", output, {"steps": steps}, arguments)
+
+    def several(seeds):
+        found = measure(seeds, steps)
+        return [
+            [{name: r[name][i] for name in MEASURED} for r in found]
+            for i in range(len(seeds))
+        ]
+
+    by_seed = study.measure_together(seeds, several)
+    results = [
+        {
+            "gamma": correlated_gaussians.shared_fraction(overlap),
+            **{name: [r[i][name] for r in by_seed] for name in MEASURED},
+        }
+        for i, overlap in enumerate(OVERLAPS)
+    ]
     judged = judge(results)
     print(f"\n{text(judged)}\n{record.describe()}\n")
-    written = record.write(
-        f"{output}/gaussians.json",
-        {"steps": steps, "verdict": judged, "accuracies": results},
-        arguments,
-        seeds,
-    )
+    written = study.write(verdict=judged)
     print(f"Wrote {written} and {draw(judged, f'{output}/gaussians.png')}")
     return judged

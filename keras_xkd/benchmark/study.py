@@ -48,6 +48,26 @@ class Study:
             report(f"seed {seed} ({place}/{len(self.seeds)}): {seconds:.1f} s")
         return [self.by_seed[str(seed)] for seed in self.seeds]
 
+    def measure_together(self, seeds, several, report=print):
+        """The same for what trains all seeds at once.
+
+        Args:
+            seeds: The seeds.
+            several: A function from seeds to a list with a result for each.
+            report: Called with a line.
+        """
+        self.seeds = list(seeds)
+        self.by_seed = self._read()
+        missing = [seed for seed in self.seeds if str(seed) not in self.by_seed]
+        if len(missing) < len(self.seeds):
+            known = len(self.seeds) - len(missing)
+            report(f"{known} of {len(self.seeds)} seeds: {self.path}")
+        if missing:
+            found = zip(map(str, missing), several(missing), strict=True)
+            self.by_seed |= dict(found)
+            self.write()
+        return [self.by_seed[str(seed)] for seed in self.seeds]
+
     def write(self, **results):
         """Writes the file: everything measured so far, and `results`."""
         content = {

@@ -25,6 +25,7 @@ from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
 from keras_xkd.benchmark.progress import StageProgress
 from keras_xkd.benchmark.statistics import summarise
+from keras_xkd.benchmark.study import Study
 from keras_xkd.datasets import two_moons
 from keras_xkd.distillers import MKE
 from keras_xkd.layers import ScaledGaussianNoise
@@ -242,36 +243,39 @@ def run(seeds, output, quick=False, arguments=()):
 
     Args:
         seeds: List of seeds.
-        output: Folder for `two_moons.json` and `two_moons.png`.
+        output: Folder for `two-moons.json` and `two-moons.png`.
         quick: A smoke run with 10 steps for every network.
         arguments: The arguments of the command, for the record.
     """
     figure.check_matplotlib()
     print(f"Two moons: {len(SETTINGS)} settings, {len(seeds)} runs each")
-    data_seeds = [NOTEBOOK] * len(seeds) + list(seeds)
-    found = measure(data_seeds, [*seeds, *seeds], quick)
+    study = Study("two-moons", output, {"quick": quick}, arguments)
+
+    def several(seeds):
+        data_seeds = [NOTEBOOK] * len(seeds) + list(seeds)
+        found = measure(data_seeds, [*seeds, *seeds], quick)
+        return [
+            {
+                setting: [
+                    {row: float(v[i + start]) for row, v in group.items()}
+                    for group in found
+                ]
+                for setting, start in zip(SETTINGS, (0, len(seeds)))
+            }
+            for i in range(len(seeds))
+        ]
+
+    by_seed = study.measure_together(seeds, several)
     accuracies, agreements = (
         {
-            setting: {
-                name: values[i * len(seeds) : (i + 1) * len(seeds)].tolist()
-                for name, values in group.items()
-            }
-            for i, setting in enumerate(SETTINGS)
+            setting: rows.columns([r[setting][group] for r in by_seed])
+            for setting in SETTINGS
         }
-        for group in found
+        for group in (0, 1)
     )
     print(f"\n{text(accuracies, agreements)}\n{record.describe()}\n")
     judged = judge(accuracies)
-    written = record.write(
-        f"{output}/two_moons.json",
-        {
-            "verdict": judged,
-            "accuracies": accuracies,
-            "agreements": agreements,
-        },
-        arguments,
-        seeds,
-    )
-    drawn = draw(accuracies, f"{output}/two_moons.png")
+    written = study.write(verdict=judged, accuracies=accuracies)
+    drawn = draw(accuracies, f"{output}/two-moons.png")
     print(f"Wrote {written} and {drawn}")
     return judged

@@ -57,6 +57,6 @@ def test_run(tmp_path, capsys):
     assert "Of 4 problems, decisions:" in printed
     content = json.loads((tmp_path / "complementarity.json").read_text())
     assert content["seeds"] == [0, 1]
-    assert len(content["results"]) == 4
-    assert len(content["results"][0]["decisions_left"]) == 2
+    assert len(content["by_seed"]["0"]) == 4
+    assert "decisions_left" in content["by_seed"]["1"][0]
     assert (tmp_path / "complementarity.png").stat().st_size > 10_000

@@ -117,9 +117,9 @@ def test_judgement(mke, gain, words):
 def test_run(tmp_path, capsys):
     benchmark.run([0, 1], tmp_path, quick=True, arguments=["benchmark"])
     assert "| MKE: student on both, perturbed" in capsys.readouterr().out
-    content = json.loads((tmp_path / "two_moons.json").read_text())
+    content = json.loads((tmp_path / "two-moons.json").read_text())
     for setting in benchmark.SETTINGS:
         found = content["accuracies"][setting]
         assert list(found) == list(benchmark.ROWS)
         assert all(len(values) == 2 for values in found.values())
-    assert (tmp_path / "two_moons.png").stat().st_size > 10_000
+    assert (tmp_path / "two-moons.png").stat().st_size > 10_000
