@@ -156,7 +156,8 @@ def probe(encoder, modality, data, test):
 
 
 def predict(model, x):
-    return model.predict(x, batch_size=300, verbose=0)
+    # Not `predict`, which would be compiled for each of these models.
+    return keras.ops.convert_to_numpy(model(x, training=False))
 
 
 def judge(results):

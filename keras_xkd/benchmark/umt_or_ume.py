@@ -151,7 +151,8 @@ class Runner:
 
 def accuracy(model, x, y):
     """Percent of right predictions."""
-    logits = model.predict(x, batch_size=SIZES["test"], verbose=0)
+    # Not `predict`, which would be compiled for each of these models.
+    logits = keras.ops.convert_to_numpy(model(x, training=False))
     return 100 * float(np.mean(logits.argmax(-1) == y))
 
 
@@ -178,7 +179,7 @@ def judge(results):
         }
     right = [
         part["better"] == part["wanted"]
-        and part["chosen"]["choice"] == len(results)
+        and part["chosen"]["choice"] > len(results) / 2
         for part in judged.values()
     ]
     claim = "holds" if all(right) else "in part" if any(right) else "not"
@@ -209,10 +210,17 @@ def text(judged):
             part["text"],
             "",
         ]
-    lines.append(
-        "The rule picks the method that is better on the test set: "
-        f"{judged['claim']}."
-    )
+    parts = judged["problems"].values()
+    right = {
+        key: sum(part["chosen"][key] for part in parts)
+        for key in ("choice", "rule")
+    }
+    lines += [
+        f"Chosen as expected in {right['choice']} of {2 * count} cases (by "
+        f"B > A alone in {right['rule']}).",
+        "The rule mostly chooses the method that is better on the test set: "
+        f"{judged['claim']}.",
+    ]
     return "\n".join(lines)
 
 
