@@ -113,10 +113,10 @@ def test_missing_modalities():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
-    st.integers(1, 4),
-    st.integers(2, 5),
+    st.sampled_from([1, 3]),
+    st.sampled_from([2, 5]),
     st.sampled_from([1.0, 30.0, 1e4]),
     st.integers(0, 999),
 )
