@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from keras_xkd.benchmark import cmcd
 from keras_xkd.benchmark import cmcd_report
@@ -47,6 +48,7 @@ def test_verdicts_on_made_up_numbers():
     assert constant["joint_total_variation"]["mean"] == 0
 
 
+@pytest.mark.slow
 def test_smoke_run(tmp_path, capsys, monkeypatch):
     one = {"cmc": "CMC"}  # For time.
     monkeypatch.setattr(cmcd, "OBJECTIVES", one)

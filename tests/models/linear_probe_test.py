@@ -92,6 +92,7 @@ def test_saved_and_goes_on(tmp_path):
         np.testing.assert_array_equal(to_numpy(a.value), to_numpy(b.value))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the exporter itself.
 def test_export(tmp_path):
     import onnxruntime
