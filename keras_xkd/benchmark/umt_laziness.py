@@ -107,12 +107,16 @@ class Runner:
             alone = keras.Model(teachers[name].input, features)
             found[f"{name} alone"] = probe(alone, name, data, test)
         found["ume"] = accuracy(UME(models=teachers), *test)
-        for row, make, times in [
+
+        def umt():
+            return UMT(student=late_fusion(), teachers=teachers)
+
+        for row, make, times in (
             ("joint", late_fusion, 1),
-            ("long", late_fusion, 2),
-            ("umt", lambda: UMT(student=late_fusion(), teachers=teachers), 1),
-        ]:
-            model = self.train(row, make, data, seed, times)
+            ("long", late_fusion, 2),  # The same model, trained again.
+            ("umt", umt, 1),
+        ):
+            model = self.train(make.__name__, make, data, seed, times)
             student = model.student if row == "umt" else model
             found[row] = accuracy(student, *test)
             for name in NOISE:
@@ -120,19 +124,19 @@ class Runner:
                 found[f"{name} {row}"] = probe(encoder, name, data, test)
         return found
 
-    def train(self, row, make, data, seed, times=1):
+    def train(self, key, make, data, seed, times=1):
         """A model trained from the initial weights of a seed."""
         keras.utils.set_random_seed(seed)
         model = make()
-        if row in self.restarts:
-            model = self.restarts[row](model)
+        if key in self.restarts:
+            model = self.restarts[key](model)
         else:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             model.compile(keras.optimizers.Adam(RATE), loss)
-            self.restarts[row] = Restart(model)
+            self.restarts[key] = Restart(model)
         x, y = data
         model.fit(
-            x[row] if row in NOISE else x,
+            x[key] if key in NOISE else x,
             y,
             batch_size=BATCH,
             epochs=times * self.epochs,

@@ -108,7 +108,10 @@ class Runner:
             make = functools.partial(classifier, m, widths[m])
             models[m] = self.train((name, m), make, x[m], y, seed)
         choice = choose_late_fusion(
-            models=models, train=data["train"], validation=data["validation"]
+            models=models,
+            train=data["train"],
+            validation=data["validation"],
+            batch_size=SIZES["validation"],
         )
 
         def student():
