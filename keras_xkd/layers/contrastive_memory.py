@@ -32,7 +32,7 @@ class ContrastiveMemory(keras.layers.Layer):
 
     Args:
         samples: Number of rows of the bank, `sample_id` counts from 0.
-        queue: Number of rows of the queue, at least the batch size.
+        queue: Number of rows of the queue.
         embedding_dim, temperature, momentum, negatives: See
             `ContrastiveRepresentation`.
         seed: Seed of the negatives.
@@ -47,8 +47,8 @@ class ContrastiveMemory(keras.layers.Layer):
         One value per sample, shape `(batch,)`, both directions added.
 
     Raises:
-        ValueError: If not exactly one of `samples` and `queue` is given, if
-            the bank gets no `sample_id`, or a training batch exceeds the queue.
+        ValueError: If not exactly one of `samples` and `queue` is given, or if
+            the bank gets no `sample_id`.
 
     Example:
 
@@ -144,12 +144,6 @@ class ContrastiveMemory(keras.layers.Layer):
 
     def _memory(self, batch, sample_id, training):
         if self.arguments["queue"]:
-            size = batch.shape[0]
-            if training and isinstance(size, int) and size > self.rows:
-                raise ValueError(
-                    f"The batch must fit into the queue. Received: {size} "
-                    f"samples, a queue of {self.rows} rows"
-                )
             return from_queue
         if sample_id is None:
             raise ValueError("A bank needs `sample_id`. Received: None")

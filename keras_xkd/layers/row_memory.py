@@ -12,15 +12,23 @@ from keras_xkd.losses.numerics import unit
 
 def from_queue(rows, new, mask=None):
     """First in, first out: the oldest row is row 0."""
-    length = rows.shape[0]
     # A copy: torch updates variables in place, and the gradient needs these.
     rows = ops.copy(ops.convert_to_tensor(rows))
-    entering = new
-    if mask is not None:
-        # In the place of an absent sample a row that would leave comes back.
-        entering = ops.where(mask > 0, new, rows[: ops.shape(new)[0]])
-    kept = ops.stop_gradient(ops.concatenate([rows, entering])[-length:])
-    return new, rows, kept
+    return new, rows, enqueue(rows, new, mask)
+
+
+def enqueue(rows, new, mask=None):
+    """The queue after a batch of any size: as many rows, the last that came."""
+    length = rows.shape[0]
+    if mask is None:
+        kept = ops.concatenate([rows, new])[-length:]
+    else:
+        # Those that are there come first, in their order: the sort is stable.
+        absent = ops.cast(mask[:, 0] <= 0, "int32")
+        new = ops.take(new, ops.argsort(absent), axis=0)
+        last = ops.arange(length, dtype="int32") + ops.sum(1 - absent)
+        kept = ops.take(ops.concatenate([rows, new]), last, axis=0)
+    return ops.stop_gradient(kept)
 
 
 def from_bank(rows, new, ids, drawn, momentum, mask=None):

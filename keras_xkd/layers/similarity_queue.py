@@ -1,8 +1,10 @@
+import numbers
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.layers.row_memory import from_queue
+from keras_xkd.layers.row_memory import enqueue
 from keras_xkd.losses import checks
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
@@ -14,10 +16,11 @@ class SimilarityQueue(keras.layers.Layer):
     """`SimilarityDistribution` over the batch and the teacher's past rows.
 
     The queue starts empty, and a place that is still empty is no candidate.
-    Outside training it stays as it is. Samples that are absent do not enter.
+    Outside training it stays as it is. Samples that are absent do not enter;
+    of a batch larger than the queue the last ones do.
 
     Args:
-        length: Number of rows, at least the batch size.
+        length: Number of rows.
         teacher_temperature, student_temperature: See
             `keras_xkd.losses.SimilarityDistribution`.
         dtype: float32 by default.
@@ -31,8 +34,8 @@ class SimilarityQueue(keras.layers.Layer):
         One value per sample, shape `(batch,)`.
 
     Raises:
-        ValueError: If the widths of teacher and student differ, or a training
-            batch exceeds the queue.
+        ValueError: If the length is no positive integer, a temperature is not
+            positive, or the widths of teacher and student differ.
 
     Example:
 
@@ -52,7 +55,12 @@ class SimilarityQueue(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, autocast=False, **kwargs)
-        self.length = length
+        if not isinstance(length, numbers.Integral) or length < 1:
+            raise ValueError(
+                f"`length` must be a positive integer. Received: {length!r}"
+            )
+        checks.check_temperature(teacher_temperature, student_temperature)
+        self.length = int(length)
         self.temperatures = {
             "teacher_temperature": teacher_temperature,
             "student_temperature": student_temperature,
@@ -80,21 +88,15 @@ class SimilarityQueue(keras.layers.Layer):
     ):
         checks.check_rows(teacher, student, same_width=True)
         teacher, student = upcast(teacher, student)
-        size = teacher.shape[0]
-        if training and isinstance(size, int) and size > self.length:
-            raise ValueError(
-                f"The batch must fit into the queue. Received: {size} "
-                f"samples, a queue of {self.length} rows"
-            )
-        mask = None
-        if present is not None:
-            mask = ops.cast(present, teacher.dtype)[:, None]
-        _, keys, kept = from_queue(self.rows, unit(teacher), mask)
+        # A copy: torch updates variables in place, the gradient needs these.
+        keys = ops.copy(ops.convert_to_tensor(self.rows))
         values = similarity_distribution(
             teacher, student, mask=present, keys=keys, **self.temperatures
         )
         if training:
-            self.rows.assign(kept)
+            if present is not None:
+                present = ops.cast(present, teacher.dtype)[:, None]
+            self.rows.assign(enqueue(keys, unit(teacher), present))
         return values
 
     def compute_output_shape(self, teacher_shape, student_shape):

@@ -308,8 +308,6 @@ def test_errors():
         ContrastiveMemory(queue=0)
     with pytest.raises(ValueError, match="sample_id"):
         memory("samples")(TEACHER, STUDENT)
-    with pytest.raises(ValueError, match="8 samples, a queue of 7"):
-        memory("queue")(np.ones((8, 5)), np.ones((8, 2)), training=True)
     with pytest.raises(ValueError, match="number of rows"):
         memory("queue")(np.ones((3, 5)), np.ones((4, 2)))
 
@@ -334,10 +332,8 @@ def test_absent_samples_are_neither_counted_nor_remembered(kind):
     memory = whole.teacher_memory.numpy()
     if "queue" in kind:
         part(teacher[mask > 0], student[mask > 0], training=True)
-        # The two rows that would have left stand where absent samples were.
-        new = part.teacher_memory.numpy()[-2:]
-        np.testing.assert_array_equal(memory[[6, 8]], before[[1, 3]])
-        np.testing.assert_allclose(memory[[5, 7]], new, atol=1e-5)
+        new = part.teacher_memory.numpy()
+        np.testing.assert_allclose(memory, new, atol=1e-5)
         np.testing.assert_allclose(
             whole.normalizer.numpy(), part.normalizer.numpy(), rtol=1e-5
         )

@@ -37,20 +37,26 @@ def test_only_training_moves_the_queue():
     np.testing.assert_array_equal(to_numpy(layer.rows.value), before)
 
 
-def test_absent_samples_do_not_enter():
-    layer = new()
-    present = np.array([1, 0, 1, 0])
-    t, s = BATCHES[0].copy()
-    t[1], s[3] = np.nan, np.nan
-    t[3] = 0
-    values = to_numpy(layer(t, s, present=present, training=True))
-    kept = present == 1
-    expected = reference.similarity_distribution(t[kept], s[kept], 0.2, 0.5)
-    np.testing.assert_allclose(values[kept], expected, rtol=1e-4)
-    np.testing.assert_array_equal(values[~kept], 0)
-    rows = to_numpy(layer.rows.value)
-    filled = rows[np.any(rows != 0, axis=1)]
-    np.testing.assert_allclose(filled, reference.unit(t[kept]), rtol=1e-5)
+@pytest.mark.parametrize("length", [6, 2], ids=["long", "short"])
+def test_absent_samples_do_not_enter(length):
+    """The last rows that are there enter, the oldest first."""
+    layer, past = new(length), np.zeros((0, 3))
+    presents = np.array([[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]])
+    for (t, s), present in zip(BATCHES.copy(), presents):
+        kept = present == 1
+        t[~kept], s[~kept] = np.nan, 0
+        expected = reference.similarity_distribution(
+            t[kept], s[kept], 0.2, 0.5, past
+        )
+        outside = to_numpy(layer(t, s, present=present))
+        values = to_numpy(layer(t, s, present=present, training=True))
+        np.testing.assert_array_equal(outside, values)
+        np.testing.assert_allclose(values[kept], expected, rtol=1e-4)
+        np.testing.assert_array_equal(values[~kept], 0)
+        past = np.concatenate([past, reference.unit(t[kept])])[-length:]
+        rows = to_numpy(layer.rows.value)
+        np.testing.assert_array_equal(rows[: length - len(past)], 0)
+        np.testing.assert_allclose(rows[length - len(past) :], past, rtol=1e-5)
 
 
 def test_saved_with_its_rows(tmp_path):
@@ -89,5 +95,8 @@ def test_companion_of_the_loss():
 def test_errors():
     with pytest.raises(ValueError, match=r"one width.*\(None, 4\)"):
         new().build((None, 3), (None, 4))
-    with pytest.raises(ValueError, match="must fit.*4 samples, a queue of 2"):
-        new(2)(*BATCHES[0], training=True)
+    for length in (0, 2.5):
+        with pytest.raises(ValueError, match=f"`length`.*: {length}"):
+            new(length)
+    with pytest.raises(ValueError, match="`temperature`.*: 0"):
+        SimilarityQueue(6, 0)
