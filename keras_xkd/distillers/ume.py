@@ -15,13 +15,14 @@ from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
+from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import check_networks
 from keras_xkd.utils.symbolic import symbolic_inputs
 from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
-class UME(KeepsState, keras.Model):
+class UME(KeepsState, TypedExport, keras.Model):
     """Uni-modal ensemble: the average of the networks' probabilities.
 
     There is nothing to train: each network was trained by itself on its own
@@ -77,6 +78,7 @@ class UME(KeepsState, keras.Model):
     - [Du et al., 2023](https://arxiv.org/abs/2305.01233)
     """
 
+    parts = "models"
     # It needs one of them, `modalities`, and none in particular.
     modalities = ()
 

@@ -8,13 +8,14 @@ from keras_xkd.utils.modalities import modalities_of
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
+from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import check_networks
 from keras_xkd.utils.symbolic import symbolic_inputs
 from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.models.LateFusion")
-class LateFusion(KeepsState, keras.Model):
+class LateFusion(KeepsState, TypedExport, keras.Model):
     """One encoder for each modality, and one head on all their features.
 
     `model(x)` is `model.decide(model.encode(x))`, the logits. `x` is a dict
@@ -55,6 +56,7 @@ class LateFusion(KeepsState, keras.Model):
             missing.
     """
 
+    parts = "encoders"
     # It does without, but does better with it.
     optional = ("present",)
 

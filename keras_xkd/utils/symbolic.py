@@ -32,6 +32,27 @@ def check_networks(argument, networks, at_least=1):
             )
 
 
+class TypedExport:
+    """A mixin of models that hold a dict of networks, named by `parts`.
+
+    It exports them with the types of their inputs. Of a subclassed model Keras
+    knows the shapes alone, and would take token ids for floating numbers.
+    """
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        if input_signature is None:
+            networks = getattr(self, self.parts).values()
+            input_signature = [_specs(symbolic_inputs(networks))]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+
 def track(model, networks):
     """Makes each network an attribute of `model`, beside its dict.
 
@@ -56,6 +77,16 @@ def symbolic_inputs(networks):
             tensors = dict(zip(names, keras.tree.flatten(tensors), strict=True))
         inputs.update(tensors)
     return inputs
+
+
+def _specs(inputs, *path):
+    """The same with an `InputSpec` in the place of each tensor."""
+    if isinstance(inputs, dict):
+        return {key: _specs(v, *path, key) for key, v in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return [_specs(v, *path, str(i)) for i, v in enumerate(inputs)]
+    shape = (None, *inputs.shape[1:])
+    return keras.InputSpec(inputs.dtype, shape, name="_".join(path))
 
 
 def _inputs_like(shapes):

@@ -157,15 +157,19 @@ def test_saves_and_loads(tmp_path):
 def test_export(tmp_path):
     import onnxruntime
 
-    x, _ = make_data(8)
-    ensemble = make()
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    pooled = layers.GlobalAveragePooling1D()(layers.Embedding(40, 3)(ids))
+    text = keras.Model({"text": {"ids": ids}}, layers.Dense(3)(pooled))
+    ensemble = UME(models={"audio": classifier("audio", 4), "text": text})
+    x = {"audio": make_data(8)[0]["audio"]}
+    x["text"] = {"ids": np.arange(40, dtype="int32").reshape(8, 5)}
     expected = ensemble.predict(x, verbose=0)
     path = str(tmp_path / "m.onnx")
     ensemble.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path)
-    inputs = sorted(session.get_inputs(), key=lambda node: node.shape[-1])
-    names = [node.name for node in inputs]
-    (found,) = session.run(None, dict(zip(names, [x["audio"], x["image"]])))
+    (found,) = session.run(
+        None, {"audio": x["audio"], "text_ids": x["text"]["ids"]}
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
     if keras.backend.backend() != "torch":  # Keras cannot: see the README.
         import tensorflow as tf

@@ -94,13 +94,21 @@ def test_export_without_a_call_by_the_user(tmp_path):
     import onnxruntime
 
     x, _ = make_data(8)
-    model = make()
+    x["tokens"] = np.arange(40, dtype="int32").reshape(8, 5)
+    inputs = keras.Input((5,), dtype="int32", name="tokens")
+    pooled = layers.GlobalAveragePooling1D()(layers.Embedding(40, 3)(inputs))
+    encoders = {
+        "image": encoder("image", 6),
+        "tokens": keras.Model(inputs, pooled),
+    }
+    model = LateFusion(encoders, 3)
     path = str(tmp_path / "m.onnx")
     model.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path)
-    inputs = sorted(session.get_inputs(), key=lambda node: node.shape[-1])
-    names = [node.name for node in inputs]
-    (found,) = session.run(None, dict(zip(names, [x["audio"], x["image"]])))
+    # Keras alone would make the tokens floating.
+    types = {node.name: node.type for node in session.get_inputs()}
+    assert types == {"image": "tensor(float)", "tokens": "tensor(int32)"}
+    (found,) = session.run(None, {name: x[name] for name in types})
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
 
 
