@@ -129,6 +129,13 @@ class AMID(Distiller):
 
     def prepare(self, task_loss, distillation_loss):
         losses = resolve_contrasts(distillation_loss or InfoNCE(), NCE.values())
+        for loss in losses.values():
+            if not loss.moves_teacher:
+                raise ValueError(
+                    "The contrasts of AMID train the teacher, and "
+                    f"{type(loss).__name__} has no gradient into it. Use "
+                    "`InfoNCE` or `ContrastiveRepresentation`."
+                )
         for role in TASK:
             self.readout.require(self.named[role], "features")
             if reads_logits(task_loss):

@@ -18,6 +18,7 @@ from keras_xkd.utils.random_state import random_states
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
+from keras_xkd.utils.terms import averaged
 from keras_xkd.utils.terms import check_weights
 from keras_xkd.utils.terms import masked_weight
 from keras_xkd.utils.terms import per_position
@@ -150,7 +151,8 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             return {}
         predicted = prediction(outputs)
         weight = masked_weight(sample_weight, mask, loss.reduction)
-        return {name: loss(y, predicted, per_position(weight, predicted))}
+        value = loss(y, predicted, per_position(weight, predicted))
+        return {name: averaged(value)}
 
     # Keras.
 
@@ -198,14 +200,19 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             on_nonfinite=on_nonfinite,
             **kwargs,
         )
+        if keras.tree.flatten(optimizer) == [None]:
+            raise ValueError(
+                "`optimizer` must be a name, a `keras.optimizers.Optimizer` or "
+                f"a dict with one for every player. Received: {optimizer}"
+            )
         task_loss = resolve_task_loss(loss or self.default_loss)
         role_metrics = RoleMetrics(
             metrics, weighted_metrics, self.named, self.main
         )
-        plan = self.prepare(task_loss, distillation_loss)
-        weights = check_weights(loss_weights, plan.weights)
-        previous, self.plan = self.plan, plan
+        before = self.plan, set(self.companions)
         try:
+            self.plan = self.prepare(task_loss, distillation_loss)
+            weights = check_weights(loss_weights, self.plan.weights)
             ownership = Ownership(
                 self.players,
                 self.player_layers,
@@ -218,12 +225,14 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             optimizer = resolve_optimizer(optimizer, ownership)
             super().compile(optimizer=optimizer, **kwargs)
         except Exception:
-            self.plan = previous
+            self.plan, companions = before
+            for term in set(self.companions) - companions:
+                self.companions.pop(term)
             raise
         self.loss = loss
         self.task_loss = task_loss
         self.role_metrics = role_metrics
-        self.terms = Terms(weights, known=plan.weights is not None)
+        self.terms = Terms(weights, known=self.plan.weights is not None)
         self.ownership = ownership
         self.on_nonfinite = on_nonfinite
         # With its state in place from the start, a model that is saved

@@ -21,6 +21,8 @@ class Comparison(keras.losses.Loss):
             columns and normalisers, and returns 0 for them).
         same_width: Whether teacher and student must have the same last axis.
             A distiller then projects the student where they differ.
+        moves_teacher: Whether the loss has a gradient into the teacher, for
+            methods that train both.
 
     Args:
         output: Overrides the class attribute.
@@ -33,6 +35,7 @@ class Comparison(keras.losses.Loss):
     output = "features"
     needs = ()
     same_width = True
+    moves_teacher = True
 
     def __init__(
         self,

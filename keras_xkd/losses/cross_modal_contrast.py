@@ -37,6 +37,7 @@ class CrossModalContrast(Comparison):
     """
 
     needs = ("mask",)
+    moves_teacher = False
 
     def __init__(self, temperature=0.07, name="cross_modal_contrast", **kwargs):
         super().__init__(name=name, **kwargs)

@@ -50,6 +50,7 @@ class SimilarityDistribution(Comparison):
     """
 
     needs = ("mask",)
+    moves_teacher = False
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from keras import ops
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.matching import Matching
 from keras_xkd.utils.outputs import get_output
+from keras_xkd.utils.terms import averaged
 from keras_xkd.utils.terms import masked_weight
 
 
@@ -55,7 +56,7 @@ class Pair:
                 present=mask,
                 training=training,
             )
-            return _Reduce(self.comparison)(values, values, weight)
+            return averaged(_Reduce(self.comparison)(values, values, weight))
         context = {}
         if "labels" in self.comparison.needs:
             if y is None and not training:
@@ -68,7 +69,7 @@ class Pair:
             context["labels"] = y
         if mask is not None and "mask" in self.comparison.needs:
             context["mask"] = mask
-        return self.comparison(teacher, student, weight, **context)
+        return averaged(self.comparison(teacher, student, weight, **context))
 
     def with_information(
         self, teacher, student, y, mask, sample_weight, x, training
@@ -87,6 +88,8 @@ class Pair:
             plain = self(*arguments, None, x, training)
         size = ops.shape(keras.tree.flatten(student)[0])[0]
         size = ops.cast(size, "float32") if mask is None else ops.sum(mask)
+        if self.comparison.reduction == "sum":
+            plain = plain / ops.maximum(size, 1.0)
         return term, self.comparison.information(plain, size)
 
 

@@ -72,7 +72,7 @@ class RoleMetrics:
             if y is None or role not in predictions:
                 continue
             weight = sample_weight if weighted else None
-            weight = masked_weight(weight, labelled, reduction=None)
+            weight = masked_weight(weight, labelled, reduction="sum")
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)

@@ -30,5 +30,12 @@ def name_networks(roles):
                     f"Two networks are named '{name}'. Received the roles "
                     f"{sorted(roles)}"
                 )
+            twin = {id(n): other for other, n in named.items()}.get(id(network))
+            if twin is not None:
+                raise ValueError(
+                    f"'{twin}' and '{name}' are the same object, "
+                    f"'{network.name}'. Give each its own network, for example "
+                    "by `keras.models.clone_model`."
+                )
             named[name] = network
     return named

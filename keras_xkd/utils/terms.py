@@ -152,17 +152,27 @@ def reduce_term(value, sample_weight):
 
 
 def masked_weight(sample_weight, mask, reduction):
-    """Weights that leave absent samples out of the mean and its normaliser."""
+    """Weights that leave absent samples out of a loss and its normaliser.
+
+    A loss that is summed has no normaliser, and `"mean_with_sample_weight"`
+    divides by the weights themselves. Everything else becomes a mean over the
+    batch, by the loss or by `averaged`.
+    """
     if mask is None:
         return sample_weight
     weight = mask
-    if reduction in ("sum_over_batch_size", "mean"):
+    if reduction not in ("sum", "mean_with_sample_weight"):
         present = ops.maximum(ops.sum(mask), 1.0)
         size = ops.cast(ops.shape(mask)[0], mask.dtype)
         weight = mask * size / present
     if sample_weight is None:
         return weight
     return weight * ops.reshape(ops.cast(sample_weight, weight.dtype), (-1,))
+
+
+def averaged(value):
+    """A scalar, also from a loss without a reduction, which is weighted."""
+    return ops.mean(value) if len(value.shape) else value
 
 
 def per_position(sample_weight, predictions):

@@ -374,6 +374,9 @@ def test_compile_refuses():
         distiller.compile("adam", CE, distillation_loss={"nce": "mse"})
     with pytest.raises(ValueError, match="one for every player"):
         distiller.compile({"student": "adam"}, CE)
+    for loss in (losses.CrossModalContrast(), losses.SimilarityDistribution()):
+        with pytest.raises(ValueError, match="no gradient into it"):
+            distiller.compile("adam", CE, distillation_loss=loss)
 
 
 def test_batches_of_one():

@@ -305,6 +305,14 @@ def test_weights_given_by_name_override_defaults():
         (dict(loss_weights=[1.0]), "must be a dict"),
         (dict(loss_weights={"task": "much"}), "must be a number"),
         (dict(optimizer={"critic": "sgd"}), "student"),
+        (dict(optimizer=None), "must be a name"),
+        (
+            dict(
+                distillation_loss=losses.ContrastiveRepresentation(queue=16),
+                loss_weights={"kd": 1.0},
+            ),
+            "'distillation', 'task'",
+        ),
         (dict(distillation_loss={"task": losses.SoftTargets()}), "'task'"),
         (dict(distillation_loss=losses.SoftTargets(output="tokens")), "tokens"),
         (dict(metrics={"critic": ["accuracy"]}), "critic"),
@@ -326,6 +334,7 @@ def test_compile_refuses(arguments, message):
         distiller.compile(**arguments)
     # It still trains as it was compiled before.
     assert same(state, distiller)
+    assert not distiller.companions
     x, y = make_data()
     history = distiller.fit(x, y, verbose=0).history
     assert sorted(history) == ["distillation_loss", "loss", "task_loss"]
@@ -391,6 +400,50 @@ def test_labels_missing_where_a_loss_needs_them():
         distiller.fit(x, verbose=0)
     assert same(state, distiller)
     distiller.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None]
+)
+def test_weights_and_absent_samples_count_once(reduction):
+    x, y = make_data(8)
+    present = np.array([1, 1, 1, 0, 1, 0, 1, 1], "float32")
+    weight = np.linspace(0.5, 3.0, 8).astype("float32")
+    distiller = make()
+    task = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction=reduction
+    )
+    kd = losses.SoftTargets(temperature=1.0, reduction=reduction)
+    distiller.compile("sgd", task, kd, run_eagerly=True)
+
+    def log_softmax(network, key):
+        z = to_numpy(network(x[key]))
+        return z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+
+    own = log_softmax(distiller.student, "audio")
+    other = log_softmax(distiller.teacher, "image")
+    gap = np.sum(np.exp(other) * (other - own), axis=-1)
+    entropy = -own[np.arange(8), y]
+    sums = {
+        "task_loss": (np.sum(weight * entropy), 8, np.sum(weight)),
+        "distillation_loss": (
+            np.sum(weight * present * gap),
+            np.sum(present),
+            np.sum(weight * present),
+        ),
+    }
+    logs = distiller.evaluate(
+        dict(x, present={"image": present}),
+        y,
+        sample_weight=weight,
+        batch_size=8,
+        return_dict=True,
+        verbose=0,
+    )
+    for name, (total, samples, weights) in sums.items():
+        size = {"sum": 1, "mean_with_sample_weight": weights}
+        expected = total / size.get(reduction, samples)
+        np.testing.assert_allclose(logs[name], expected, rtol=1e-4)
 
 
 @UNUSED

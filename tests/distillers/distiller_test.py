@@ -239,6 +239,8 @@ def test_roles_are_checked():
         Distiller(student="audio")
     with pytest.raises(ValueError, match="not built"):
         Distiller(student=keras.Sequential([layers.Dense(3)]))
+    with pytest.raises(ValueError, match="'student' and 'teacher' are the sam"):
+        Distiller(student=student, teacher=student)
     with pytest.raises(NotImplementedError, match="compute_losses"):
         bare = Distiller(student=student)
         bare.compile("sgd", CE)
