@@ -8,6 +8,13 @@ from keras import ops
 from keras_xkd.backend import outside_trace
 from keras_xkd.utils.terms import masked_weight
 
+# Arguments of Keras's metrics: what they are by default, and for logits.
+_OF_LOGITS = {
+    "from_logits": (False, True),
+    "threshold": (0.5, 0.0),
+    "thresholds": (None, 0.0),
+}
+
 
 class RoleMetrics:
     """The compiled metrics, each with the role whose predictions it reads.
@@ -40,7 +47,9 @@ class RoleMetrics:
         for role, prefix, group in groups:
             for metric in keras.tree.flatten(group):
                 if metric is not None:
-                    metric = _resolve(metric, prefix)
+                    metric = resolve_metric(metric)
+                    if not metric.name.startswith(prefix):
+                        metric.name = prefix + metric.name
                     if weighted and metric.name in self.names:
                         metric.name = f"weighted_{metric.name}"
                     self.entries.append((role, metric, weighted))
@@ -89,24 +98,24 @@ def _build(metric, *samples):
     metric.reset_state()
 
 
-def _resolve(metric, prefix):
+def resolve_metric(metric):
+    """A `keras.metrics.Metric`, which reads logits if it is given by name."""
     if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
-        resolved = keras.metrics.MeanMetricWrapper(_accuracy, name=metric)
-    elif metric == "binary_accuracy":
-        resolved = keras.metrics.BinaryAccuracy(threshold=0.0, name=metric)
-    else:
-        resolved = keras.metrics.get(metric)
-        if isinstance(metric, str) and isinstance(
-            resolved, keras.metrics.Metric
-        ):
-            config = resolved.get_config()
-            if config.get("from_logits") is False:
-                resolved = type(resolved)(**{**config, "from_logits": True})
-        if not isinstance(resolved, keras.metrics.Metric):
-            name = getattr(resolved, "__name__", type(resolved).__name__)
-            resolved = keras.metrics.MeanMetricWrapper(resolved, name=name)
-    if prefix:
-        resolved.name = prefix + resolved.name
+        return keras.metrics.MeanMetricWrapper(_accuracy, name=metric)
+    resolved = keras.metrics.get(metric)
+    if not isinstance(resolved, keras.metrics.Metric):
+        name = getattr(resolved, "__name__", type(resolved).__name__)
+        resolved = keras.metrics.MeanMetricWrapper(resolved, name=name)
+    if isinstance(metric, str):
+        config = resolved.get_config()
+        logits = {
+            name: value
+            for name, (default, value) in _OF_LOGITS.items()
+            if name in config and config[name] == default
+        }
+        if logits:
+            resolved = type(resolved)(**{**config, **logits})
+        resolved.name = metric  # As Keras does.
     return resolved
 
 

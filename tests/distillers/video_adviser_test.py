@@ -1,5 +1,3 @@
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -20,8 +18,6 @@ from tests.layers.attention import softmax
 from tests.test_case import assert_golden
 from tests.test_case import to_numpy
 
-MAE = functools.partial(keras.metrics.MeanAbsoluteError, name="mae")
-MSE = functools.partial(keras.metrics.MeanSquaredError, name="mse")
 VALUES = np.arange(-3, 4)
 TERMS = ["step_one", "step_two", "task", "teacher_class", "teacher_score"]
 LOGS = sorted(["loss", *(f"{term}_loss" for term in TERMS)])
@@ -119,7 +115,7 @@ def test_all_checks(tmp_path):
         lambda: VideoAdviser(
             student=make_student(), teacher=make_teacher(), class_values=VALUES
         ),
-        lambda: dict(optimizer="adam", metrics=[MAE()]),
+        lambda: dict(optimizer="adam", metrics=["mae"]),
         X,
         FEW,
         [*LOGS, "mae"],
@@ -183,7 +179,7 @@ def test_routing():
 
 def test_unlabelled_samples():
     """They leave the terms and the metrics, as if they were not there."""
-    distiller = make(compiled={"metrics": [MAE()], "weighted_metrics": [MSE()]})
+    distiller = make(compiled={"metrics": ["mae"], "weighted_metrics": ["mse"]})
     weight = np.linspace(0, 2, 16).astype("float32")
     arguments = dict(batch_size=16, verbose=0, return_dict=True)
     logs = distiller.evaluate(X, FEW, sample_weight=weight, **arguments)
@@ -242,7 +238,7 @@ def test_fit_with_and_without_labels():
 
 
 def test_two_stages():
-    first = make(stages="teacher", compiled={"metrics": [MAE()]})
+    first = make(stages="teacher", compiled={"metrics": ["mae"]})
     teacher = first.teacher
     history = first.fit({"video": X["video"]}, FEW, verbose=0).history
     own = ["step_one_loss", "teacher_class_loss", "teacher_score_loss"]

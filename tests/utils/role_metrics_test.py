@@ -1,0 +1,64 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_xkd.utils.role_metrics import RoleMetrics
+from keras_xkd.utils.role_metrics import resolve_metric
+
+YES = np.array([0.0, 1, 1, 1])[:, None]
+LOGITS = np.array([-1.0, 0.2, 0.3, -0.4])[:, None]
+CLASSES = np.array([[2.0, -1, 0], [0, -3, -2], [-1, 1, 4]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accuracy", 3 / 4),
+        ("acc", 3 / 4),
+        ("binary_accuracy", 3 / 4),
+        ("BinaryAccuracy", 3 / 4),
+        ("auc", 1.0),
+        ("AUC", 1.0),
+        ("Precision", 1.0),
+        ("recall", 2 / 3),
+        ("BinaryIoU", (1 / 2 + 2 / 3) / 2),
+        (
+            "binary_crossentropy",
+            np.log1p(np.exp(LOGITS * (1 - 2 * YES))).mean(),
+        ),
+        ("mae", np.abs(LOGITS - YES).mean()),
+        ("MeanSquaredError", np.square(LOGITS - YES).mean()),
+    ],
+)
+def test_names_read_logits_and_are_the_names_of_the_logs(name, value):
+    metric = resolve_metric(name)
+    assert metric.name == name
+    metric.update_state(YES, LOGITS)
+    assert float(metric.result()) == pytest.approx(value, rel=1e-3)
+
+
+def test_accuracy_by_shape():
+    for labels in (np.array([0, 1, 2]), np.eye(3)):
+        metric = resolve_metric("accuracy")
+        metric.update_state(labels, CLASSES)
+        assert float(metric.result()) == pytest.approx(2 / 3)
+
+
+def test_what_is_no_name_stays_as_it_is():
+    metric = keras.metrics.BinaryAccuracy(name="probabilities")
+    assert resolve_metric(metric) is metric
+    assert metric.threshold == 0.5
+    square = resolve_metric(keras.losses.mean_squared_error)
+    assert square.name == "mean_squared_error"
+
+
+def test_names_of_roles():
+    given = {"teacher": keras.metrics.AUC(name="auc"), "student": ["mae"]}
+    roles = ["student", "teacher"]
+    for _ in range(2):  # Compiled again, or loaded.
+        metrics = RoleMetrics(given, ["acc"], roles)
+        assert metrics.names == ["teacher_auc", "student_mae", "acc"]
+    metrics = RoleMetrics(["mae"], ["mae"], roles)
+    assert metrics.names == ["mae", "weighted_mae"]
+    with pytest.raises(ValueError, match=r"the roles \['judge'\]"):
+        RoleMetrics({"judge": "mae"}, None, roles)
