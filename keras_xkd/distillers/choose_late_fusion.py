@@ -6,6 +6,7 @@ from keras_xkd.distillers.ume import UME
 from keras_xkd.utils.linear_probe import linear_probe
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.split_outputs import check_labels
+from keras_xkd.utils.split_outputs import check_two_logits
 from keras_xkd.utils.split_outputs import run_split
 from keras_xkd.utils.symbolic import check_networks
 
@@ -59,23 +60,26 @@ def choose_late_fusion(*, models, train, validation, batch_size=256, seed=0):
         `build(student)`, the `UME`, or the `UMT` of a `LateFusion`.
 
     Raises:
-        ValueError: If there are fewer than two models, if the labels are not
+        ValueError: If there are fewer than two models, if the data is not
+            `(x, y)` with one label for each sample, if the labels are not
             classes of the models or all the same, or if the logits or the
-            features of a model cannot be found.
+            features of a model cannot be found or are not finite.
 
     Reference:
 
     - [Du et al., 2023](https://arxiv.org/abs/2305.01233)
     """
     check_networks("models", models, at_least=2)
-    models = dict(UME(models=models).models)  # Checked, and sorted.
     readout = Outputs()
-    for model in models.values():
+    for name, model in models.items():
+        shape = readout.shape(model, "logits")
+        check_two_logits(name, shape and shape[-1])
         readout.require(model, "features")
+    models = dict(UME(models=models).models)  # Checked, and sorted.
     data = {"train": train, "validation": validation}
     found, labels = {}, {}
     for split in data:
-        outputs, y = run_split(readout, models, data[split], batch_size)
+        outputs, y = run_split(split, readout, models, data[split], batch_size)
         classes = next(iter(outputs.values()))["logits"].shape[-1]
         labels[split] = check_labels(split, y, classes)
         found[split] = outputs

@@ -31,15 +31,16 @@ class Outputs:
 
     def require(self, network, name):
         """Makes `run` return the output `name`, or raises and says why not."""
-        symbolic = self.symbolic(network)
-        if symbolic is None or name in symbolic:
+        found = self.symbolic(network) or inferred_outputs(network)
+        if not found or name in found:
             return
         structure = output_structure(network)
         if name != "features" or not isinstance(structure, keras.KerasTensor):
+            tap = "" if structure is None else ", or use `keras_xkd.models.tap`"
             raise ValueError(
-                f"A loss compares '{name}', but '{network.name}' returns "
-                f"{sorted(symbolic)}. Let it return a dict with the key "
-                f"'{name}', or use `keras_xkd.models.tap`."
+                f"'{name}' of '{network.name}' are needed, but it returns "
+                f"{sorted(found)}. Let it return a dict with the key "
+                f"'{name}'{tap}."
             )
         self._views[id(network)] = keras.Model(
             input_structure(network),

@@ -206,6 +206,25 @@ def test_every_model_runs_once_per_split(monkeypatch):
     assert rows == [20] * 6
 
 
+class Bare(keras.Model):
+    """Logits without features, of a network that is no graph."""
+
+    modalities = ("audio",)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x["audio"])
+
+
+def bare(x):
+    model = Bare(name="bare")
+    model({"audio": x["audio"]})
+    return model
+
+
 def test_refuses():
     (x, y), models = unimodal(20, 1), networks()
     good = dict(models=models, train=(x, y), validation=(x, y))
@@ -219,9 +238,23 @@ def test_refuses():
         ({"train": (x, y - 1)}, "`train` must be from 0 to 1.*-1"),
         ({"train": (x, y + 0.5)}, "`train` must be class indices"),
         ({"train": (x, np.ones((20, 3)))}, "`train` must be class indices"),
-        ({"train": []}, "empty"),
+        ({"train": []}, "`train` is empty"),
+        ({"train": (x, y[:9])}, "`train`: .*number of samples.*'y': 9"),
+        ({"train": (x, y.astype(str))}, "`train` must be class indices"),
+        ({"train": (x["audio"], y)}, r"dict `x`.*\['ndarray', 'ndarray'\]"),
+        ({"train": [(x,)]}, r"`train` must be `\(x, y\)`.*\['dict'\]"),
+        ({"validation": None}, "`validation` must be .*NoneType"),
+        (
+            {"validation": ({**x, "audio": x["audio"] + np.inf}, y)},
+            "of 'audio' on `validation` must be finite.* 20 of the 20",
+        ),
         ({"validation": ({"audio": x["audio"]}, y)}, "'image' is missing"),
         ({"models": {**models, "audio": headless}}, "cannot be found"),
+        ({"models": {**models, "audio": bare(x)}}, "'features' of 'bare'"),
+        (
+            {"models": {**models, "audio": classifier("audio", 1, units=1)}},
+            "two logits.*'audio' with one",
+        ),
         (
             {"models": {**models, "text": classifier("text", 1, units=4)}},
             "same classes",
