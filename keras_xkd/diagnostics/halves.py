@@ -19,7 +19,12 @@ def check_features(**arrays):
     """The arrays as float64, each of shape `(N, features)` with the same N."""
     result = []
     for name, array in arrays.items():
-        array = np.asarray(array, "float64")
+        array = np.asarray(array)
+        if array.dtype.kind in "US":
+            raise ValueError(
+                f"`{name}` must hold numbers. Received: type {array.dtype}"
+            )
+        array = array.astype("float64")
         if array.ndim != 2 or len(array) < FEWEST:
             raise ValueError(
                 f"Expected `{name}` of shape `(N, features)` with {FEWEST} or "
@@ -70,11 +75,12 @@ def resolve(classifier):
 
         def checked(x, labels, x_new, num_classes):
             p = np.asarray(classifier(x, labels, x_new), "float64")
-            if p.shape != (len(x_new), num_classes):
+            shape = (len(x_new), num_classes)
+            if p.shape != shape or not np.all(np.isfinite(p)):
                 raise ValueError(
-                    "Expected probabilities of shape "
-                    f"{(len(x_new), num_classes)} from `classifier`. "
-                    f"Received: shape {p.shape}"
+                    f"Expected finite probabilities of shape {shape} from "
+                    f"`classifier`. Received: shape {p.shape}, with "
+                    f"{np.sum(~np.isfinite(p))} values that are NaN or inf"
                 )
             return p
 

@@ -52,8 +52,8 @@ def mutual_information(
 
     Args:
         a: Features, shape `(N, features)`.
-        b: Features, shape `(N, features)` or, floating, `(N,)`; or integer
-            labels, shape `(N,)`.
+        b: Features, shape `(N, features)` or, floating, `(N,)`; or labels,
+            integers, Booleans or strings, shape `(N,)` or `(N, 1)`.
         critic: `"gaussian"`, the density ratio of canonical correlations, best
             for what is Gaussian and blind to all but linear dependence;
             `"network"`, two networks trained with `InfoNCE`, which takes
@@ -70,7 +70,8 @@ def mutual_information(
 
     Raises:
         ValueError: If the arrays do not fit together, have fewer than 20 rows
-            or are not finite, or a class has a single sample.
+            or are not finite, if a class has a single sample, or if scores
+            have another shape or are not finite.
 
     Example:
 
@@ -89,7 +90,10 @@ def mutual_information(
     """
     halves.check_confidence(confidence)
     b = np.asarray(b)
-    if b.ndim == 1 and np.issubdtype(b.dtype, np.integer):
+    one_column = b.ndim == 1 or b.shape[1:] == (1,)
+    if b.dtype == object:
+        b = np.array(b.tolist())  # What it holds decides.
+    if one_column and b.dtype.kind in "biuUS":
         (a,) = halves.check_features(a=a)
         values, ceiling, _ = label_information(a, b, classifier, seed)
     else:
@@ -112,9 +116,21 @@ def pair_values(a, b, critic, seed):
     values = np.zeros(len(a))
     for new in (0, 1):
         train, test = half != new, half == new
-        scores = critic(a[train], b[train])(a[test], b[test])
-        values[test] = halves.contrast(np.asarray(scores, "float64"))
+        score = critic(a[train], b[train])
+        scores = np.asarray(score(a[test], b[test]), "float64")
+        _check_scores(scores, test.sum())
+        values[test] = halves.contrast(scores)
     return values, math.log(len(a) // 2)
+
+
+def _check_scores(scores, count):
+    if scores.shape != (count, count) or not np.all(np.isfinite(scores)):
+        raise ValueError(
+            "`score(a, b)` of the critic must give the scores of all rows of "
+            f"`a` with all rows of `b`: shape {(int(count), int(count))}, and "
+            f"finite. Received: shape {scores.shape}, with "
+            f"{np.sum(~np.isfinite(scores))} values that are NaN or inf"
+        )
 
 
 def label_information(a, labels, classifier, seed):

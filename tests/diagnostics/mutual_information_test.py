@@ -127,7 +127,15 @@ def test_labels_and_numbers_are_told_apart_by_their_type():
     numbers = np.round(3 * x[:, 0])
     assert mutual_information(x, numbers).ceiling == pytest.approx(np.log(100))
     labels = np.clip(numbers, -2, 2).astype("int32")
-    assert mutual_information(x, labels).ceiling < np.log(5)
+    expected = mutual_information(x, labels, classifier="linear")
+    assert expected.ceiling < np.log(5)
+    names = np.array(list("abcde"))[labels + 2]
+    for same in (labels[:, None], names, names.astype(object)[:, None]):
+        assert mutual_information(x, same, classifier="linear") == expected
+    found = mutual_information(x, numbers > 0, classifier="linear")
+    assert found.estimate <= found.ceiling <= np.log(2)
+    columns = np.stack([labels, labels], axis=1)  # Counts, say.
+    assert mutual_information(x, columns).ceiling == pytest.approx(np.log(100))
 
 
 def test_says_it_in_words():
@@ -135,6 +143,11 @@ def test_says_it_in_words():
     assert words.startswith("Mutual information: at least 0.")
     assert "(90 % interval 0." in words
     assert words.endswith("cannot exceed 5.521.")
+
+
+def scores(values):
+    """A critic that always gives the same."""
+    return lambda a, b: lambda a, b: values
 
 
 @pytest.mark.parametrize(
@@ -145,7 +158,17 @@ def test_says_it_in_words():
         ({"b": np.ones((30, 3))}, r"Row i.*\(30, 3\)"),
         ({"b": np.ones(30, int)}, r"one label per sample.*\(30,\)"),
         ({"b": np.arange(40)}, "the smallest with 1"),
+        ({"b": np.full((40, 2), "a")}, "`b` must hold numbers.*<U1"),
         ({"critic": "best"}, "`critic` must be one of.*'best'"),
+        ({"critic": scores(np.ones((20, 3)))}, r"\(20, 20\).*\(20, 3\)"),
+        ({"critic": scores(np.full((20, 20), np.nan))}, "400 values"),
+        (
+            {
+                "b": np.arange(40) % 2,
+                "classifier": lambda x, y, new: np.full((20, 2), np.nan),
+            },
+            "finite probabilities .* 40 values",
+        ),
         ({"confidence": 0}, "`confidence`"),
     ],
 )
