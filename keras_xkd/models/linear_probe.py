@@ -2,11 +2,15 @@ import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.backend import no_gradient
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import features_shape
+from keras_xkd.utils.features import pooled
+from keras_xkd.utils.role_metrics import resolve_metric
 from keras_xkd.utils.symbolic import symbolic_inputs
 from keras_xkd.utils.task_loss import resolve_task_loss
+from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.models.LinearProbe")
@@ -16,9 +20,11 @@ class LinearProbe(RoleModel):
     Linear evaluation trains the layer alone; fine-tuning trains the encoder
     with it. This is an ordinary Keras model: compile, fit, save and export it.
 
-    Dense features, `(batch, height, width, channels)`, give logits at every
-    position, for segmentation; `output_size` brings them to the size of the
-    masks by bilinear interpolation.
+    Features of a sequence, `(batch, positions, width)`, are averaged over its
+    positions, padded ones left out, as in `CMCD`. Dense features, `(batch,
+    height, width, channels)`, give logits at every position, for segmentation;
+    `output_size` brings them to the size of the masks by bilinear
+    interpolation.
 
     Example:
 
@@ -44,8 +50,8 @@ class LinearProbe(RoleModel):
         **kwargs: `name` and `dtype`.
 
     `x` is what the encoder reads, or a dict with more modalities.
-    `compile` is that of Keras, but a classification loss given by name reads
-    logits.
+    `compile` is that of Keras, but a classification loss or a metric given by
+    name reads logits. Weights of shape `(batch,)` weigh whole masks.
 
     Raises:
         ValueError: If the width of the features is not known, or if
@@ -83,18 +89,35 @@ class LinearProbe(RoleModel):
 
     def call(self, x, training=None):
         if self.fine_tune:
-            outputs = self.run("encoder", x, training)
+            features = self._features(x, training)
         else:
-            outputs = self.ask("encoder", x)
-        logits = self.head(features_of(outputs, self.encoder))
+            features = no_gradient(self._features, x, training=False)
+        logits = self.head(features)
         if self.output_size is None:
             return logits
         return ops.image.resize(
             logits, self.output_size, "bilinear", data_format="channels_last"
         )
 
+    def _features(self, x, training):
+        outputs = self.run("encoder", x, training)
+        features = features_of(outputs, self.encoder)
+        return pooled(features) if len(features.shape) == 3 else features
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        weight = per_position(sample_weight, y_pred)
+        return super().compute_loss(x, y, y_pred, weight, training)
+
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        super().compile(optimizer, resolve_task_loss(loss), **kwargs)
+        resolved = dict(kwargs)
+        for name in ("metrics", "weighted_metrics"):
+            if kwargs.get(name):
+                resolved[name] = keras.tree.map_structure(
+                    resolve_metric, kwargs[name]
+                )
+        super().compile(optimizer, resolve_task_loss(loss), **resolved)
         self._arguments = {"optimizer": optimizer, "loss": loss, **kwargs}
 
     def get_compile_config(self):

@@ -92,6 +92,28 @@ def test_saved_and_goes_on(tmp_path):
         np.testing.assert_array_equal(to_numpy(a.value), to_numpy(b.value))
 
 
+def test_metrics_by_name_read_logits(tmp_path):
+    inputs = keras.Input((1,), name="audio")
+    probe = LinearProbe(keras.Model(inputs, inputs * 1.0), 1)
+    probe.head.set_weights([np.ones((1, 1)), np.zeros(1)])
+    names = {"metrics": ["acc", "AUC"], "weighted_metrics": ["acc", "mae"]}
+    probe.compile("sgd", "binary_crossentropy", **names)
+    probe.save(tmp_path / "probe.keras")
+    logits, y = np.array([[-1.0], [0.2], [0.3], [-0.4]]), np.array([0, 1, 1, 1])
+    for model in (probe, keras.models.load_model(tmp_path / "probe.keras")):
+        logs = model.evaluate(
+            logits,
+            y,
+            sample_weight=np.array([1, 1, 0, 2]),
+            verbose=0,
+            return_dict=True,
+        )
+        assert logs.pop("loss") > 0
+        expected = {"acc": 3 / 4, "AUC": 1, "weighted_acc": 1 / 2}
+        expected["mae"] = (1 + 0.8 + 2 * 1.4) / 4
+        assert logs == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the exporter itself.
 def test_export(tmp_path):
@@ -137,6 +159,41 @@ def test_segmentation():
     # Without a size the logits lie where the features do.
     small = LinearProbe(network, 2)
     assert small.predict(images, verbose=0).shape == (24, 4, 4, 2)
+
+
+def test_weights_weigh_whole_masks():
+    batch = 4  # As many as columns.
+    inputs = keras.Input((4, 4, 2), name="image")
+    probe = LinearProbe(keras.Model(inputs, inputs * 1.0), 3)
+    probe.compile("sgd", CE, weighted_metrics=["accuracy"])
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(batch, 4, 4, 2)).astype("float32")
+    masks = rng.integers(0, 3, (batch, 4, 4))
+    weight = rng.uniform(size=batch).astype("float32")
+    logits = to_numpy(probe(x))
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    values = -np.take_along_axis(log_p, masks[..., None], -1)
+    right = (logits.argmax(-1) == masks).mean((1, 2))
+    expected = [
+        np.mean(weight * values.mean((1, 2, 3))),
+        np.average(right, weights=weight),
+    ]
+    found = probe.evaluate(x, masks, sample_weight=weight, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_features_of_a_sequence_are_averaged():
+    ids = keras.Input((5,), dtype="int32", name="text")
+    tokens = layers.Embedding(9, 4, mask_zero=True)(ids)
+    network = keras.Model(ids, tokens)
+    x = np.array([[1, 2, 0, 0, 0], [3, 3, 4, 5, 6]])
+    table = to_numpy(network.layers[-1].embeddings)
+    means = np.stack([table[x[0, :2]].mean(0), table[x[1]].mean(0)])
+    for fine_tune in (False, True):
+        probe = LinearProbe(network, 3, fine_tune=fine_tune)
+        kernel, bias = probe.head.get_weights()
+        logits = to_numpy(probe({"text": x}))
+        np.testing.assert_allclose(logits, means @ kernel + bias, atol=1e-5)
 
 
 def test_errors():
