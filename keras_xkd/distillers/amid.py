@@ -5,13 +5,13 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.layers.conditional_entropy import ConditionalEntropy
 from keras_xkd.layers.conditional_entropy import resolve_discriminator
-from keras_xkd.losses.info_nce import InfoNCE
+from keras_xkd.utils.contrasts import mutual_contrasts
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.outputs import features_width
 from keras_xkd.utils.pair import connect
-from keras_xkd.utils.pair import resolve_contrasts
 from keras_xkd.utils.projections import make_heads
+from keras_xkd.utils.symbolic import check_roles
 from keras_xkd.utils.task_loss import reads_logits
 
 TASK = {role: f"{role}_task" for role in ("teacher", "auxiliary")}
@@ -91,9 +91,12 @@ class AMID(Distiller):
         **kwargs,
     ):
         roles = dict(student=student, teacher=teacher, auxiliary=auxiliary)
+        check_roles(roles)
         s, t, a = map(features_width, roles.values())
         judge = resolve_discriminator(entropy, discriminator, t)
         super().__init__(**roles, discriminator=judge, **kwargs)
+        # The judge reads no modality and has no predictions for metrics.
+        self.named = {role: self.named[role] for role in roles}
         self.projection_dim = projection_dim
         self.entropy = ConditionalEntropy(entropy, s, t, entropy_moves_teacher)
         widths = {"student": s, "auxiliary": a}
@@ -122,20 +125,12 @@ class AMID(Distiller):
             if bound is not None:
                 logs[f"{role}_information"] = bound
         mask = both(here["teacher"], here["student"])
-        features = [out["features"] for out in (teacher, outputs["student"])]
-        judge = self.discriminator
-        terms |= self.entropy.terms(*features, judge, mask, training)
+        t, s = teacher["features"], outputs["student"]["features"]
+        terms |= self.entropy.terms(t, s, self.discriminator, mask, training)
         return outputs, terms, logs
 
     def prepare(self, task_loss, distillation_loss):
-        losses = resolve_contrasts(distillation_loss or InfoNCE(), NCE.values())
-        for loss in losses.values():
-            if not loss.moves_teacher:
-                raise ValueError(
-                    "The contrasts of AMID train the teacher, and "
-                    f"{type(loss).__name__} has no gradient into it. Use "
-                    "`InfoNCE` or `ContrastiveRepresentation`."
-                )
+        losses = mutual_contrasts(distillation_loss, NCE.values())
         for role in TASK:
             self.readout.require(self.named[role], "features")
             if reads_logits(task_loss):

@@ -15,6 +15,7 @@ from keras_xkd.utils.pseudo_labels import check_classes
 from keras_xkd.utils.pseudo_labels import consistency_terms
 from keras_xkd.utils.pseudo_labels import loss_for
 from keras_xkd.utils.pseudo_labels import pseudo_labels
+from keras_xkd.utils.symbolic import check_roles
 
 
 @keras_xkd_export("keras_xkd.distillers.MKE")
@@ -89,6 +90,7 @@ class MKE(Distiller):
     def __init__(
         self, *, student, teacher, perturbation=None, labels="hard", **kwargs
     ):
+        check_roles({"student": student, "teacher": teacher})
         super().__init__(student=student, teacher=teacher, **kwargs)
         if labels not in ("hard", "soft"):
             raise ValueError(

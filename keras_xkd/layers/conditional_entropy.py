@@ -7,6 +7,7 @@ from keras import ops
 from keras_xkd.layers.discriminator import Discriminator
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.utils.graph import squashing_of
 from keras_xkd.utils.terms import masked_weight
 
 KINDS = ("adversarial", "gaussian", None)
@@ -98,13 +99,25 @@ def resolve_discriminator(kind, discriminator, width):
         return None
     if discriminator is None:
         discriminator = Discriminator(name="discriminator")
+    if not isinstance(discriminator, layers.Layer):
+        raise ValueError(
+            "`discriminator` must be a Keras layer, from pairs of features to "
+            f"one logit. Received: discriminator={discriminator!r}"
+        )
     if not discriminator.built:
         discriminator.build((None, 2 * width))
-    shape = tuple(discriminator.compute_output_shape((None, 2 * width)))
+    logits = discriminator(keras.Input((2 * width,)))
+    shape = tuple(getattr(logits, "shape", ()))
     if shape != (None, 1):
         raise ValueError(
             "The discriminator must return one logit for each pair, shape "
             f"`(batch, 1)`. Received: '{discriminator.name}', which returns "
             f"the shape {shape}"
+        )
+    squashing = squashing_of(logits)
+    if squashing:
+        raise ValueError(
+            f"The discriminator '{discriminator.name}' ends in a {squashing}, "
+            "but its output is read as logits. Remove the activation."
         )
     return discriminator

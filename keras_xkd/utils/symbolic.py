@@ -24,12 +24,27 @@ def check_networks(argument, networks, at_least=1):
             f"{at_least}. Received: {found}"
         )
     for name, network in networks.items():
-        if not isinstance(network, keras.layers.Layer) or not network.built:
+        if not _is_built(network):
             raise ValueError(
                 f"`{argument}` must hold built Keras networks. Give each a "
                 "`keras.Input`, or call it once on a batch of data. "
                 f"Received for '{name}': {network}"
             )
+
+
+def check_roles(roles):
+    """Raises unless each role, a dict `{role: network}`, is built."""
+    for role, network in roles.items():
+        if not _is_built(network):
+            raise ValueError(
+                f"`{role}` must be one built Keras network. Give it a "
+                "`keras.Input`, or call it once on a batch of data. "
+                f"Received: {role}={network!r}"
+            )
+
+
+def _is_built(network):
+    return isinstance(network, keras.layers.Layer) and network.built
 
 
 class TypedExport:

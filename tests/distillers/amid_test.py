@@ -354,11 +354,23 @@ def test_the_bound_of_a_batch():
             "belongs to entropy='adversarial'",
         ),
         (dict(discriminator=layers.Dense(2)), "one logit for each pair"),
+        (dict(discriminator="x"), "must be a Keras layer.*discriminator='x'"),
+        (
+            dict(discriminator=layers.Dense(1, activation="sigmoid")),
+            "ends in a sigmoid",
+        ),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         make(**arguments)
+
+
+@pytest.mark.parametrize("wrong", [None, "x", [], layers.Dense(3)])
+def test_roles_that_are_no_network(wrong):
+    network = classifier("audio", 4)
+    with pytest.raises(ValueError, match="`auxiliary` must be one built"):
+        AMID(student=network, teacher=network, auxiliary=wrong)
 
 
 def test_a_network_without_features():
@@ -374,6 +386,8 @@ def test_compile_refuses():
         distiller.compile("adam", CE, distillation_loss={"nce": "mse"})
     with pytest.raises(ValueError, match="one for every player"):
         distiller.compile({"student": "adam"}, CE)
+    with pytest.raises(ValueError, match=r"names the roles \['discriminator'"):
+        distiller.compile("adam", CE, metrics={"discriminator": ["accuracy"]})
     for loss in (losses.CrossModalContrast(), losses.SimilarityDistribution()):
         with pytest.raises(ValueError, match="no gradient into it"):
             distiller.compile("adam", CE, distillation_loss=loss)

@@ -492,6 +492,13 @@ def test_soft_labels_refuse_what_cannot_be_soft():
         )
 
 
+def test_roles_that_are_no_network():
+    network = classifier("image", 6)
+    for wrong in (None, "x", {"image": network}):
+        with pytest.raises(ValueError, match="`teacher` must be one built"):
+            MKE(student=multimodal(), teacher=wrong)
+
+
 def test_the_classes_must_agree():
     teacher = classifier("image", 6, units=4)
     with pytest.raises(ValueError, match="teacher's classes"):
