@@ -209,7 +209,17 @@ def test_validation_split_and_batch_methods():
         dict(optimizer=keras.optimizers.Adam(clipnorm=0.1)),
         dict(on_nonfinite="raise"),
     ],
-    ids=lambda a: next(iter(a)) + str(id(a))[-3:],
+    ids=[
+        "eager",
+        "jit",
+        "no_jit",
+        "steps_per_execution",
+        "accumulation",
+        "averages",
+        "schedule",
+        "clipnorm",
+        "on_nonfinite",
+    ],
 )
 def test_compile_modes(arguments):
     if BACKEND == "torch" and "steps_per_execution" in arguments:
