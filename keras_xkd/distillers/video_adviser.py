@@ -40,13 +40,13 @@ class VideoAdviser(Distiller):
     `distillation_loss` that of the two steps, or a dict `{step: loss}`. The
     joint stage has the players `"student"`, whose total is logged as `loss`,
     and `"teacher"`, each with an optimizer of its own if wanted. Pairs without
-    label may be in any batch: NaN stands for theirs. They leave the terms that
-    need labels, their means, and the metrics.
+    label, NaN, leave the terms that need one, their means, and the metrics.
 
-    Categories (`class_values=None`), for retrieval, are an adaptation of this
-    package: scores are logits `(batch, K)`, labels class indices, -1 for none
-    (`keras_xkd.data.hide_labels`), distances `SoftTargets(temperature=1)`, and
-    `step_one` compares the teacher's categorical head with `l`.
+    Categories (`class_values=None`), for retrieval, are our adaptation: scores
+    are logits `(batch, K)`, labels class indices, -1 or NaN for none
+    (`data.hide_labels`), distances `SoftTargets(temperature=1)`, and `step_one`
+    compares the teacher's categorical head with `l`. The mAP is
+    `keras_xkd.metrics.retrieval_map` of the softmax of both networks' scores.
 
     Example:
 
@@ -78,8 +78,9 @@ class VideoAdviser(Distiller):
         **kwargs: `name` and `dtype`.
 
     Raises:
-        ValueError: If class values are unknown or not K, if scores or labels
-            are not one number per sample, or if a step's loss needs labels.
+        ValueError: If class values are unknown, not K or do not rise, if scores
+            or labels are not one per sample or not logits, or a step's loss
+            needs labels.
 
     Reference: [Wang et al., 2023](https://arxiv.org/abs/2309.15494)
     """  # noqa: E501
@@ -147,7 +148,7 @@ class VideoAdviser(Distiller):
         super().compile(optimizer, loss or self.scale.loss, **kwargs)
 
     def prepare(self, task_loss, distillation_loss):
-        self.readout.check_logits(self.teacher)
+        self.scale.check_heads(self.readout, self.teacher, self.student)
         terms = [term for own in self.players.values() for term in own]
         steps = [term for term in terms if term.startswith("step")]
         return types.SimpleNamespace(

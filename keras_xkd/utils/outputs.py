@@ -75,9 +75,9 @@ class Outputs:
             return None
         return self.shape(network, "features")
 
-    def check_logits(self, network):
+    def check_logits(self, network, name="logits"):
         """Raises if what should be logits went through a softmax."""
-        tensor = (self.symbolic(network) or {}).get("logits")
+        tensor = (self.symbolic(network) or {}).get(name)
         squashing = squashing_of(tensor)
         if squashing:
             raise ValueError(

@@ -10,6 +10,18 @@ from keras_xkd.utils.outputs import get_output
 from keras_xkd.utils.terms import masked_weight
 
 
+def check_class_values(values):
+    """The values of classes as a list of numbers; raises unless they rise."""
+    array = np.asarray(values, "float64")
+    rises = array.ndim == 1 and np.all(np.diff(array) > 0)
+    if not rises or not np.all(np.isfinite(array)):
+        raise ValueError(
+            "`class_values` must be finite numbers from low to high, one for "
+            f"each class, or None for categories. Received: {values!r}"
+        )
+    return array.tolist()
+
+
 class ScoreScale:
     """The classes of a task, each with its value, or without an order.
 
@@ -30,7 +42,7 @@ class ScoreScale:
             values = teacher.class_values
         self.values = None
         if values is not None:
-            self.values = np.array([float(v) for v in values], "float32")
+            self.values = np.array(check_class_values(values), "float32")
 
     def as_list(self):
         """The values as they can be saved."""
@@ -50,12 +62,28 @@ class ScoreScale:
             return SoftTargets(temperature=1.0)
         return Matching("mean_absolute_error", output="score")
 
+    def check_heads(self, readout, teacher, student):
+        """Raises if what is read as logits went through a softmax."""
+        readout.check_logits(teacher)
+        if self.values is None:
+            readout.check_logits(teacher, "score")
+            if student is not None:
+                outputs = readout.symbolic(student) or ()
+                name = "score" if "score" in outputs else "logits"
+                readout.check_logits(student, name)
+
     def score(self, outputs, role):
         """`{"score": tensor}` of a network, `(batch, 1 or classes)`."""
         name = "score"
         if role == "student" and name not in outputs:
             name = "logits"  # What the only output of a network is called.
-        score = ops.cast(get_output(outputs, name, role), "float32")
+        if name not in outputs:
+            raise ValueError(
+                f"The {role} must return a dict with the key 'score'; a "
+                "student may also return one tensor. Received: a dict with "
+                f"the keys {sorted(outputs)}"
+            )
+        score = ops.cast(outputs[name], "float32")
         if len(score.shape) == 1:
             score = score[:, None]
         width = "classes" if self.values is None else 1
@@ -90,21 +118,25 @@ class ScoreScale:
     def labels(self, y):
         """Labels without gaps, `(batch, 1)`, and who has one, `(batch,)`.
 
-        The label that is not there is NaN, or negative for categories.
+        The label that is not there is NaN, or for categories also negative.
         """
         if y is None:
             return None, None
-        if tuple(y.shape[1:]) not in ((), (1,)):
+        shape = getattr(y, "shape", None)
+        if shape is None or tuple(shape[1:]) not in ((), (1,)):
             raise ValueError(
                 "Expected one label for each sample, of shape `(batch,)` or "
-                f"`(batch, 1)`. Received: labels of shape {tuple(y.shape)}"
+                f"`(batch, 1)`. Received: a {type(y).__name__} of shape {shape}"
             )
-        is_category = self.values is None
-        y = ops.cast(y, "int32" if is_category else "float32")
-        y = ops.reshape(y, (-1, 1))
-        labelled = y >= 0 if is_category else ops.logical_not(ops.isnan(y))
-        y = ops.where(labelled, y, ops.zeros_like(y))
-        return y, ops.cast(labelled[:, 0], "float32")
+        y = ops.reshape(ops.cast(y, "float32"), (-1, 1))
+        missing = ops.isnan(y)
+        if self.values is None:
+            missing = ops.logical_or(missing, y < 0)
+        y = ops.where(missing, ops.zeros_like(y), y)
+        labelled = ops.cast(ops.logical_not(missing[:, 0]), "float32")
+        if self.values is None:
+            y = ops.cast(y, "int32")
+        return y, labelled
 
     def class_term(self, y, logits, sample_weight, mask):
         """The cross-entropy of logits and labels `(batch, 1)`, as a term."""

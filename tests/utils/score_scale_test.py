@@ -29,7 +29,7 @@ def test_whole_numbers_are_rounded_as_acc7_rounds_them():
 )
 def test_other_values_by_distance(values, y):
     """Values at odd tenths are never a whole number, labels never half-way."""
-    values, y = np.array(values) / 5 + 0.1, np.array(y) / 50 + 0.003
+    values, y = np.sort(values) / 5 + 0.1, np.array(y) / 50 + 0.003
     for found, label in zip(classes(values, y), y, strict=True):
         distances = np.abs(values - label)
         assert distances[found] == pytest.approx(distances.min(), abs=1e-6)
@@ -53,9 +53,10 @@ def test_labels_without_gaps(y):
 
 def test_categories():
     scale = ScoreScale(None, None)
-    y, labelled = scale.labels(ops.array([2, -1, 0]))
-    assert to_numpy(labelled).tolist() == [1, 0, 1]
-    assert to_numpy(scale.classes(y)).tolist() == [2, 0, 0]
+    for labels in ([2, -1, 0], [2.0, np.nan, 0.0]):
+        y, labelled = scale.labels(ops.array(labels))
+        assert to_numpy(labelled).tolist() == [1, 0, 1]
+        assert to_numpy(scale.classes(y)).tolist() == [2, 0, 0]
     logits = np.ones((2, 3))
     assert scale.expected(logits)["score"] is logits
     assert scale.labels(None) == (None, None)
@@ -67,3 +68,21 @@ def test_expected_value():
     found = ScoreScale(values, None).expected(ops.array(logits))["score"]
     expected = [[softmax(row) @ np.array(values)] for row in logits]
     np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values", [7, [1, 1, 2], range(3, -4, -1), [0, np.nan], [0, np.inf]]
+)
+def test_class_values_rise(values):
+    with pytest.raises(ValueError, match="`class_values` must be finite"):
+        ScoreScale(values, None)
+
+
+def test_what_is_no_score_and_no_label():
+    scale = ScoreScale(range(3), None)
+    with pytest.raises(ValueError, match=r"student must .* \['features'\]"):
+        scale.score({"features": np.ones((2, 1))}, "student")
+    with pytest.raises(ValueError, match="teacher must return .*'score'"):
+        scale.score({"logits": np.ones((2, 1))}, "teacher")
+    with pytest.raises(ValueError, match="one label .*Received: a dict"):
+        scale.labels({"score": np.ones(2)})
