@@ -32,9 +32,9 @@ class VideoAdviser(Distiller):
     | `task` | `abs(r_S - y)` | student | yes |
 
     `l` are the teacher's logits, `E = sum_k softmax(l)_k value_k`, `r_T` and
-    `r_S` the scores; `sg` stops the gradient. The paper states the two steps
-    and the networks. Distances, weights (all 1) and the class of `y`, that of
-    the nearest value, are this package's choice.
+    `r_S` the scores; `sg` stops the gradient. The paper states steps and
+    networks; distances, weights (1) and the class of `y`, of the nearest value,
+    are our choice.
 
     `loss` is the distance to labels, by default the mean absolute error;
     `distillation_loss` that of the two steps, or a dict `{step: loss}`. The
