@@ -33,8 +33,8 @@ class VideoAdviser(Distiller):
 
     `l` are the teacher's logits, `E = sum_k softmax(l)_k value_k`, `r_T` and
     `r_S` the scores; `sg` stops the gradient. The paper states steps and
-    networks; distances, weights (1) and the class of `y`, of the nearest value,
-    are our choice.
+    networks; distances, weights (1) and the class of `y` (nearest value) are
+    ours.
 
     `loss` is the distance to labels, by default the mean absolute error;
     `distillation_loss` that of the two steps, or a dict `{step: loss}`. The
