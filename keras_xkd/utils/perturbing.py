@@ -58,10 +58,10 @@ class Perturbing:
             for layer in function.layers:
                 self._add(names, layer)
             return
-        if not callable(function):
+        if not callable(function) or isinstance(function, type):
             raise ValueError(
-                "`perturbation` must be a layer, a callable, a dict "
-                "`{modality: layer or callable}` or a list of them. "
+                "`perturbation` must be a layer (not its class), a callable, a "
+                "dict `{modality: layer or callable}` or a list of them. "
                 f"Received: {function!r}"
             )
         if isinstance(function, (layers.MixUp, layers.CutMix)):
@@ -131,7 +131,7 @@ class Perturbing:
             )
         stacked = _stack(images, layer.compute_dtype)
         if not maps:
-            return _unstack(_call(layer, stacked), images), maps
+            return _unstack(_call_stacked(layer, stacked, names), images), maps
         if isinstance(layer, layers.AugMix):
             raise ValueError(
                 "`AugMix` averages several versions of a segmentation mask, "
@@ -139,7 +139,7 @@ class Perturbing:
             )
         masks = _stack(maps, layer.compute_dtype)
         given = {"images": stacked, "segmentation_masks": masks}
-        found = _call(layer, given)
+        found = _call_stacked(layer, given, names)
         # Layers that only change colours return the masks as they are.
         if found["segmentation_masks"] is not masks:
             self._check_move(layer, names, x, masks)
@@ -196,6 +196,21 @@ def _call(function, value):
     if isinstance(function, keras.layers.Layer):
         return function(value, training=True)
     return function(value)
+
+
+def _call_stacked(layer, value, names):
+    """Calls a layer on the images of modalities, channel by channel."""
+    try:
+        return _call(layer, value)
+    except Exception as error:
+        if len(names) == 1:
+            raise
+        raise ValueError(
+            f"'{layer.name}' cannot move the images of {sorted(names)} alike, "
+            "with their channels in one stack: some layers take nothing but "
+            "RGB. Give each modality a layer of its own, in a dict "
+            "`{modality: layer}`."
+        ) from error
 
 
 def _stack(tensors, dtype):

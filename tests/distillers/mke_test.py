@@ -1,3 +1,5 @@
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras_xkd import losses
 from keras_xkd.distillers import MKE
 from keras_xkd.layers import ModalityDropout
 from keras_xkd.layers import ScaledGaussianNoise
+from keras_xkd.utils.perturbing import Perturbing
 from tests.distiller_case import classifier
 from tests.distiller_case import make_data
 from tests.distiller_case import moved_by
@@ -449,6 +452,21 @@ def test_whole_numbers_are_not_cut_off():
     np.testing.assert_allclose(to_numpy(found["image"]), 350)
 
 
+def test_layers_for_rgb_alone():
+    x = {n: np.full((2, 4, 4, 3), 9, "uint8") for n in ("depth", "image")}
+    student = segmenter(["depth", "image"], 1)  # Tells the modalities.
+    y = ops.zeros((2,), "int32")
+    plan = types.SimpleNamespace(kind="sparse", pairs={})
+    hue = layers.RandomHue(0.5, value_range=(0, 255))
+    with pytest.raises(
+        ValueError, match="'random_hue' .*'depth', 'image'.*RGB"
+    ):
+        Perturbing(hue, student)(x, y, {}, plan)
+    apart = Perturbing(dict.fromkeys(x, hue), student)
+    found, _, _ = apart(x, y, {}, plan)
+    np.testing.assert_allclose(to_numpy(found["depth"]), 9, atol=0.1)
+
+
 def test_segmentation_honours_presence_and_sample_weight():
     x = scenes()
     distiller = MKE(
@@ -512,8 +530,9 @@ def test_the_classes_must_agree():
     ("perturbation", "message"),
     [
         ({"text": shift}, r"names the modalities \['text'\]"),
-        (0.5, "must be a layer, a callable"),
-        ({"image": [shift]}, "must be a layer, a callable"),
+        (0.5, "must be a layer .*, a callable"),
+        ({"image": [shift]}, "must be a layer .*, a callable"),
+        (ScaledGaussianNoise, "not its class"),
         (layers.MixUp(), "mixes samples"),
         (layers.Pipeline([layers.CutMix()]), "mixes samples"),
         ({"image": ModalityDropout()}, "looks at all modalities"),
