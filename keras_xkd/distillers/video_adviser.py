@@ -33,8 +33,8 @@ class VideoAdviser(Distiller):
 
     `l` are the teacher's logits, `E = sum_k softmax(l)_k value_k`, `r_T` and
     `r_S` the scores; `sg` stops the gradient. The paper states steps and
-    networks; distances, weights (1) and the class of `y` (nearest value) are
-    ours.
+    networks; distances, weights (all 1) and the class of `y`, that of the
+    nearest value, are this package's choice.
 
     `loss` is the distance to labels, by default the mean absolute error;
     `distillation_loss` that of the two steps, or a dict `{step: loss}`. The
@@ -151,10 +151,9 @@ class VideoAdviser(Distiller):
         self.scale.check_heads(self.readout, self.teacher, self.student)
         terms = [term for own in self.players.values() for term in own]
         steps = [term for term in terms if term.startswith("step")]
-        return types.SimpleNamespace(
-            weights=dict.fromkeys(terms, 1.0),
-            pairs=score_pairs(distillation_loss, self.scale.distance, steps),
-        )
+        pairs = score_pairs(distillation_loss, self.scale.distance, steps)
+        weights = dict.fromkeys(terms, 1.0)
+        return types.SimpleNamespace(weights=weights, pairs=pairs)
 
     def get_config(self):
         own = {"stages": self.stages, "class_values": self.scale.as_list()}
