@@ -18,7 +18,8 @@ def classifier(modality, width, hidden=5, dropout=0.0, batch_norm=False, **kw):
     if batch_norm:
         x = layers.BatchNormalization()(x)
     if dropout:
-        x = layers.Dropout(dropout)(x)
+        # Without a seed, PyTorch draws from its global state.
+        x = layers.Dropout(dropout, seed=3)(x)
     units = kw.pop("units", CLASSES)
     return keras.Model(inputs, layers.Dense(units, name="head")(x), **kw)
 
