@@ -99,23 +99,27 @@ class UME(KeepsState, TypedExport, keras.Model):
         self(symbolic_inputs(self.models.values()))  # To export and to save.
 
     def call(self, x, training=None):
-        given = x
-        x = zero_absent(select_modalities(x, self))
+        names = list(self.optional[:-1])
+        if not isinstance(x, dict):
+            raise ValueError(
+                f"`x` must be a dict with some of {names}. Received: {type(x)}"
+            )
+        own = zero_absent(select_modalities(x, self))
         logits, weights = [], []
         for name, model in self.models.items():
-            if not has_modalities(x, model):
+            if not has_modalities(own, model):
                 continue
-            inputs = select_modalities(x, model)
+            inputs = select_modalities(own, model)
             outputs = self.readout.run(model, inputs, training=False)
             (z,) = upcast(prediction(outputs))
-            mask = presence(x, model)
+            mask = presence(own, model)
             mask = ops.ones_like(z[:, 0]) if mask is None else mask
             logits.append(z)
             weights.append(self.vote[name] * mask[:, None])
         if not logits:
             raise MissingModalityError(
-                f"'{self.name}' needs one of {list(self.optional[:-1])} or "
-                f"more. Received: {sorted(given)}"
+                f"'{self.name}' needs one of {names} or more. Received: "
+                f"{sorted(x)}"
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
 

@@ -1,5 +1,8 @@
 """Averages of the probabilities of several classifiers."""
 
+import math
+import numbers
+
 from keras import ops
 
 from keras_xkd.losses.numerics import NEVER
@@ -24,14 +27,20 @@ def average(logits, weights, kind):
 def check_weights(weights, models):
     """The weights of all models, 1 for those that are not named."""
     weights = {} if weights is None else weights
-    unknown = sorted(set(weights) - set(models))
-    votes = {name: float(weights.get(name, 1.0)) for name in models}
-    if unknown or min(votes.values()) < 0 or not sum(votes.values()) > 0:
+    votes = {}
+    if isinstance(weights, dict) and not set(weights) - set(models):
+        votes = {name: weights.get(name, 1.0) for name in models}
+    usable = [
+        isinstance(vote, numbers.Real) and 0 <= vote < math.inf
+        for vote in votes.values()
+    ]
+    if not votes or not all(usable) or not sum(votes.values()) > 0:
         raise ValueError(
-            "`weights` must be numbers that are not negative and not all 0, "
-            f"by the names {sorted(models)}. Received: {weights}"
+            "`weights` must be a dict of finite numbers that are not negative "
+            f"and not all 0, by the names {sorted(models)}. "
+            f"Received: weights={weights}"
         )
-    return votes
+    return {name: float(vote) for name, vote in votes.items()}
 
 
 def check_classes(readout, models, kind):

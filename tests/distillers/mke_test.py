@@ -454,7 +454,8 @@ def test_whole_numbers_are_not_cut_off():
 
 def test_layers_for_rgb_alone():
     x = {n: np.full((2, 4, 4, 3), 9, "uint8") for n in ("depth", "image")}
-    student = segmenter(["depth", "image"], 1)  # Tells the modalities.
+    student = layers.Layer()
+    student.modalities = ("depth", "image")
     y = ops.zeros((2,), "int32")
     plan = types.SimpleNamespace(kind="sparse", pairs={})
     hue = layers.RandomHue(0.5, value_range=(0, 255))

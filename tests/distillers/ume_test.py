@@ -108,6 +108,8 @@ def test_missing_modalities():
     np.testing.assert_allclose(found[6:], 1 / 3, atol=1e-5)
     with pytest.raises(ValueError, match="one of .'audio', 'image'.*'text'"):
         ensemble.predict({"text": x["audio"]}, verbose=0)
+    with pytest.raises(ValueError, match="dict with some of .'audio', 'image'"):
+        ensemble(x["audio"])
     np.testing.assert_array_equal(
         softmax(ensemble.predict(x, verbose=0)), found
     )
@@ -217,6 +219,9 @@ def test_refuses():
         ({"models": {"audio": "audio.keras"}}, "for 'audio': audio.keras"),
         ({"weights": {"text": 1.0}}, "by the names .'audio', 'image'"),
         ({"weights": {"audio": -1.0}}, "not negative"),
+        ({"weights": [1.0, 2.0]}, r"dict of .*weights=\[1.0, 2.0\]"),
+        ({"weights": {"audio": None}}, "finite numbers"),
+        ({"weights": {"audio": np.inf}}, "finite numbers"),
         ({"weights": {"audio": 0, "image": 0}}, "not all 0"),
         ({"kind": "tanh"}, "'softmax' or 'sigmoid'"),
         (
