@@ -46,6 +46,19 @@ def encode(prompts, backbone):
             "image encoder pass the text features of the prompts. Received: "
             f"backbone={backbone}"
         )
+    encoder = backbone.text_encoder
+    longest, tokens = encoder.max_sequence_length, encoder.vocabulary_size
+    if (
+        prompts.shape[1] > longest
+        or prompts.min() < 0
+        or prompts.max() >= tokens
+    ):
+        raise ValueError(
+            f"CLIP reads prompts of at most {longest} tokens, start and end "
+            f"included, with ids below {tokens}. Received: prompts of "
+            f"{prompts.shape[1]} tokens, ids from {prompts.min()} to "
+            f"{prompts.max()}"
+        )
     ids = ops.convert_to_tensor(prompts, "int32")
     features = no_gradient(backbone.get_text_embeddings, ids)
     return ops.convert_to_numpy(ops.cast(features, "float32"))
@@ -64,7 +77,21 @@ def image_tower(backbone):
     shared = keras.Model(images, features, name="image_tower")
     tower = keras.models.clone_model(shared)
     tower.set_weights(shared.get_weights())
+    freeze(tower, frozen_layers(shared))
     return tower
+
+
+def frozen_layers(model):
+    """Which layers of a model, at any depth, are marked as not trainable."""
+    flags = [layer.trainable for layer in model._flatten_layers()]
+    return [i for i, trainable in enumerate(flags) if not trainable]
+
+
+def freeze(model, layers):
+    """Marks the `frozen_layers` of a model of the same form."""
+    all_layers = list(model._flatten_layers())
+    for i in layers:
+        all_layers[i].trainable = False
 
 
 def log_scale(backbone):

@@ -8,6 +8,7 @@ from keras_xkd.layers.temporal_pooling import TemporalPooling
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.models import clip_parts
+from keras_xkd.utils.score_scale import check_class_values
 
 
 @keras_xkd_export("keras_xkd.models.PromptedCLIP")
@@ -77,7 +78,8 @@ class PromptedCLIP(keras.Model):
         num_heads: Attention heads over time and in the decoder; divides the
             width.
         modality: Name of the modality.
-        train_images: Whether the image encoder is trained.
+        train_images: Whether the image encoder is trained, as far as its
+            layers are `trainable`. If not, they are marked as not trainable.
         **kwargs: `name` and `dtype`.
 
     Call arguments:
@@ -94,8 +96,9 @@ class PromptedCLIP(keras.Model):
 
     Raises:
         ValueError: If there are fewer than two prompts, if prompts and class
-            values differ in number, or if frames have another shape than the
-            images of the encoder.
+            values differ in number, if class values do not rise, if prompts
+            are too long, or if frames are missing or have another shape than
+            the images of the encoder.
         ImportError: If a preset or a tokenizer is asked for without keras-hub.
 
     Reference:
@@ -117,7 +120,7 @@ class PromptedCLIP(keras.Model):
     ):
         super().__init__(**kwargs)
         if class_values is not None:
-            class_values = tuple(map(float, class_values))
+            class_values = tuple(check_class_values(class_values))
         _check_prompts(prompts, class_values)
         self.class_values = class_values
         self.modalities = (modality,)
@@ -132,7 +135,8 @@ class PromptedCLIP(keras.Model):
         )
         features = clip_parts.encode(prompts, backbone)
         self.image_tower = clip_parts.image_tower(backbone)
-        self.image_tower.trainable = train_images
+        if not train_images:
+            self.image_tower.trainable = False
         classes, width = features.shape
         if self.image_tower.output_shape != (None, width):
             raise ValueError(
@@ -165,12 +169,7 @@ class PromptedCLIP(keras.Model):
         self.built = True
 
     def call(self, x, training=None):
-        video = x
-        if isinstance(x, dict) and self.modalities[0] in x:
-            video = x[self.modalities[0]]
-        mask = None
-        if isinstance(video, dict):
-            video, mask = video["frames"], video.get("padding_mask")
+        video, mask = self._frames(x)
         frames = self._frame_features(video, mask, training)
         v = self.temporal_pooling(frames, mask=mask)
         p = self.prompt_decoder(self.prompts, frames, mask=mask)
@@ -186,6 +185,20 @@ class PromptedCLIP(keras.Model):
             values = ops.convert_to_tensor(self.class_values, logits.dtype)
             outputs["expectation"] = ops.matmul(shares, values[:, None])
         return outputs
+
+    def _frames(self, x):
+        """The frames in `x` and their mask, None without one."""
+        modality = self.modalities[0]
+        video = x.get(modality, x) if isinstance(x, dict) else x
+        if not isinstance(video, dict):
+            return video, None
+        if "frames" not in video:
+            raise ValueError(
+                f"'{self.name}' reads `x['{modality}']`, frames or a dict with "
+                f"the keys 'frames' and 'padding_mask'. Received: a dict with "
+                f"the keys {sorted(video)}"
+            )
+        return video["frames"], video.get("padding_mask")
 
     def _frame_features(self, video, mask, training):
         """The image encoder's features, `(batch, frames, width)`."""
@@ -214,6 +227,7 @@ class PromptedCLIP(keras.Model):
             "backbone": keras.saving.serialize_keras_object(self.image_tower),
             "prompts": ops.convert_to_numpy(self.prompts).tolist(),
             "class_values": self.class_values,
+            "frozen_layers": clip_parts.frozen_layers(self),
             **self.arguments,
         }
 
@@ -223,7 +237,11 @@ class PromptedCLIP(keras.Model):
             config["backbone"], custom_objects=custom_objects
         )
         prompts = np.array(config["prompts"], "float32")
-        return cls(**{**config, "backbone": backbone, "prompts": prompts})
+        arguments = {**config, "backbone": backbone, "prompts": prompts}
+        frozen = arguments.pop("frozen_layers")
+        model = cls(**arguments)
+        clip_parts.freeze(model, frozen)
+        return model
 
 
 def _check_prompts(prompts, class_values):

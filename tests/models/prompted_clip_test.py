@@ -143,6 +143,9 @@ def test_takes_over_clip():
     model(VIDEO)
     model(VIDEO)
     assert asked == [1]
+    for bad in ([1, 2, 3, 4, 5, 6, 19], [1, 20, 19]):
+        with pytest.raises(ValueError, match=f"most 6 .* {max(bad)}$"):
+            PromptedCLIP(backbone, [bad, bad], None)
     backbone = text_pooler = None
     gc.collect()
     assert tower() is None
@@ -155,6 +158,31 @@ def test_image_encoder_may_be_frozen():
     tower = model.image_tower.variables
     assert trained and not trained & {id(v) for v in tower}
     assert model.get_config()["train_images"] is False
+
+
+def frozen_paths(model):
+    frozen = {id(v) for v in model.non_trainable_variables}
+    return [v.path for v in model.image_tower.variables if id(v) in frozen]
+
+
+def test_what_the_user_froze_stays_frozen(tmp_path):
+    backbone = hub_case.clip()
+    layer = backbone.vision_encoder.get_layer("encoder_block_0")
+    layer.trainable = False
+    model = PromptedCLIP(backbone, hub_case.PROMPTS, num_heads=2)
+    assert not layer.trainable
+    own = image_tower()
+    own.layers[-1].trainable = False
+    for teacher, count in [
+        (model, len(layer.variables) + 1),  # Ids of positions never learn.
+        (PromptedCLIP(own, FEATURES, (0, 1, 2), num_heads=2), 2),
+    ]:
+        teacher.head.trainable = False
+        teacher.save(tmp_path / "teacher.keras")
+        loaded = keras.models.load_model(tmp_path / "teacher.keras")
+        assert len(frozen_paths(teacher)) == count
+        assert frozen_paths(loaded) == frozen_paths(teacher)
+        assert loaded.temporal_pooling.trainable and not loaded.head.trainable
 
 
 def test_saved_and_loaded(tmp_path):
@@ -201,6 +229,7 @@ def test_without_keras_hub(monkeypatch):
         (image_tower, FEATURES[:1], (0,), "two prompts or more"),
         (image_tower, "good", (0,), "two prompts or more"),
         (image_tower, FEATURES, (-1, 1), "3 prompts and 2 class values"),
+        (image_tower, FEATURES, (1, 0, -1), "from low to high"),
         (image_tower, FEATURES[:, :3], None, "as those of the prompts, 3"),
         (image_tower, [[1, 2], [1, 3]], None, "Token ids need a"),
         (image_tower, ["good", "bad"], None, "need a `tokenizer`"),
@@ -210,6 +239,12 @@ def test_without_keras_hub(monkeypatch):
 def test_bad_arguments(backbone, prompts, class_values, message):
     with pytest.raises(ValueError, match=message):
         PromptedCLIP(backbone(), prompts, class_values, num_heads=2)
+
+
+@pytest.mark.parametrize("x", [{"film": VIDEO}, {"video": {"film": VIDEO}}])
+def test_missing_frames(x):
+    with pytest.raises(ValueError, match=r"reads `x\['video'\]`.*\['film'\]"):
+        small()(x)
 
 
 @pytest.mark.parametrize(
