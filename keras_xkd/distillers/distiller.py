@@ -200,11 +200,6 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
             on_nonfinite=on_nonfinite,
             **kwargs,
         )
-        if keras.tree.flatten(optimizer) == [None]:
-            raise ValueError(
-                "`optimizer` must be a name, a `keras.optimizers.Optimizer` or "
-                f"a dict with one for every player. Received: {optimizer}"
-            )
         task_loss = resolve_task_loss(loss or self.default_loss)
         role_metrics = RoleMetrics(
             metrics, weighted_metrics, self.named, self.main
@@ -240,8 +235,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
         self.optimizer.build(ownership.variables)
         self._discovered = set()
         self._peeked = None
-        self._warned = False
-        self._verified = False
+        self._warned = self._verified = False
         self._arguments = arguments
 
     @functools.wraps(keras.Model.fit)

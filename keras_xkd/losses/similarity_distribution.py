@@ -43,10 +43,8 @@ class SimilarityDistribution(Comparison):
     >>> round(float(SimilarityDistribution(0.1, 1.0)(rows, rows)), 4)
     0.7438
 
-    Reference:
-
-    - [Lin et al., 2024](https://arxiv.org/abs/2405.03355)
-    - [Fang et al., 2021](https://arxiv.org/abs/2101.04731) (SEED)
+    Reference: [Lin et al., 2024](https://arxiv.org/abs/2405.03355) and
+    [Fang et al., 2021](https://arxiv.org/abs/2101.04731) (SEED).
     """
 
     needs = ("mask",)

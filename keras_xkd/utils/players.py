@@ -92,6 +92,11 @@ def resolve_optimizer(optimizer, ownership):
     to everything downstream: saving, loss scaling, accumulation, EMA. A single
     optimizer is passed through untouched.
     """
+    if optimizer is None:
+        raise ValueError(
+            "`optimizer` must be a name, a `keras.optimizers.Optimizer` or a "
+            "dict with one for every player. Received: optimizer=None"
+        )
     if not isinstance(optimizer, dict):
         return optimizer
     players = ownership.players
