@@ -33,7 +33,7 @@ class TokenDropout(Perturbation):
 
     Raises:
         ValueError: If `rate` is not between 0 and 1, or the token ids are
-            not integers.
+            not integers or not in the dict.
 
     Example:
 
@@ -57,6 +57,12 @@ class TokenDropout(Perturbation):
     def perturb(self, inputs):
         if not isinstance(inputs, dict):
             return self._replace(inputs, None)
+        if "token_ids" not in inputs:
+            raise ValueError(
+                f"'{self.name}' replaces what is called `token_ids` in a dict. "
+                f"Received: {sorted(inputs)}. Name the token ids so, or wrap "
+                "the layer in a function that picks them."
+            )
         padding_mask = inputs.get("padding_mask")
         tokens = self._replace(inputs["token_ids"], padding_mask)
         return {**inputs, "token_ids": tokens}

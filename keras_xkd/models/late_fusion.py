@@ -38,6 +38,14 @@ class LateFusion(KeepsState, TypedExport, keras.Model):
     >>> sorted(model.encode(x)), tuple(model(x).shape)
     (['audio', 'video'], (2, 3))
 
+    Where a method compares its features, let it return them as well:
+
+    >>> inputs = {name: e.input for name, e in model.encoders.items()}
+    >>> features = model.fusion(model.encode(inputs))
+    >>> outputs = {"logits": model.head(features), "features": features}
+    >>> sorted(keras.Model(inputs, outputs)(x))
+    ['features', 'logits']
+
     Args:
         encoders: A dict `{name: network}` of two or more built networks, in
             general named after the modality that they read. Each returns
@@ -84,6 +92,11 @@ class LateFusion(KeepsState, TypedExport, keras.Model):
         )
         self.units = units
         self.fusion = Fusion(fusion, dtype=self.dtype_policy, name="fusion")
+        if head is not None and not isinstance(head, keras.layers.Layer):
+            raise ValueError(
+                "`head` must be a Keras layer, from fused features to logits. "
+                f"Received: head={head!r}"
+            )
         self.head = head
         if head is None:
             policy = self.dtype_policy

@@ -96,6 +96,8 @@ def zero_absent(x):
             "`x['present']` must be a dict `{modality: mask}` of modalities "
             f"of `x`. Received: {named}, while `x` has {_modalities(x)}"
         )
+    for name, mask in masks.items():
+        _check_mask(name, mask)
     # Keras takes arrays, and it takes tensors, but not both in one dict.
     x = keras.tree.map_structure(ops.convert_to_tensor, x)
     for name, mask in x["present"].items():
@@ -114,10 +116,11 @@ def presence(x, model):
     if not isinstance(x, dict) or "present" not in x:
         return None
     names = [*modalities_of(model), *(n for n in optional_of(model) if n in x)]
+    masks = {n: x["present"][n] for n in names if n in x["present"]}
+    for name, mask in masks.items():
+        _check_mask(name, mask)
     masks = [
-        ops.cast(ops.reshape(x["present"][name], (-1,)), "float32")
-        for name in names
-        if name in x["present"]
+        ops.cast(ops.reshape(mask, (-1,)), "float32") for mask in masks.values()
     ]
     others = set(names) - set(x["present"]) - set(RESERVED)
     if not masks or ("present" in names and others):
@@ -172,6 +175,17 @@ def check_batch(x, y=None, sample_weight=None):
         raise ValueError(
             "All modalities, labels and weights of a batch must have the same "
             f"number of samples. Received: {found}"
+        )
+
+
+def _check_mask(name, mask):
+    """Raises unless a mask has one entry per sample, as far as is known."""
+    shape = getattr(mask, "shape", None)
+    wrong = shape is not None and any(n not in (1, None) for n in shape[1:])
+    if mask is None or wrong:
+        raise ValueError(
+            f"`x['present']['{name}']` must have one entry per sample, shape "
+            f"`(batch,)`. Received: shape {shape and tuple(shape)}"
         )
 
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_xkd.utils.pair import resolve_comparisons
+from keras_xkd.utils.task_loss import reads_logits
 
 KINDS = ("sparse", "categorical", "binary")
 
@@ -12,12 +13,14 @@ def kind_of(loss):
     """What labels a loss reads: one of `KINDS`, the start of its name."""
     function = getattr(loss, "fn", loss)
     kind = getattr(function, "__name__", "").split("_")[0]
-    if kind not in KINDS:
+    # Those of Keras that cannot read logits are a hinge, or want probabilities.
+    of_keras = getattr(function, "__module__", "").startswith("keras.")
+    if kind not in KINDS or (of_keras and not reads_logits(loss)):
         raise ValueError(
-            "Pseudo-labels are classes: `loss` must be a cross-entropy of the "
-            "kind 'sparse_categorical', 'categorical' or 'binary', or a "
-            f"function whose name starts with one of {KINDS}. Received: "
-            f"{loss.name}"
+            "Pseudo-labels are classes: `loss` must be a cross-entropy of "
+            "logits, of the kind 'sparse_categorical', 'categorical' or "
+            "'binary', or a function of your own whose name starts with one of "
+            f"{KINDS}. Received: {loss.name}"
         )
     return kind
 

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_xkd import losses
 from keras_xkd.distillers import AMID
+from keras_xkd.models import LateFusion
 from tests.distiller_case import classifier
 from tests.distiller_case import make_data
 from tests.distiller_case import moved_by
@@ -378,6 +379,13 @@ def test_a_network_without_features():
     network = keras.Model(inputs, layers.Conv1D(3, 2)(inputs[:, :, None]))
     with pytest.raises(ValueError, match="cannot be found"):
         AMID(student=network, teacher=network, auxiliary=network)
+    student, auxiliary = classifier("audio", 4), classifier("image", 6)
+    encoders = {"audio": classifier("audio", 4), "image": auxiliary}
+    fused = LateFusion(encoders, 3, name="fused")
+    with pytest.raises(
+        ValueError, match="'features' of 'fused'.*return a dict"
+    ):
+        AMID(student=student, teacher=fused, auxiliary=auxiliary)
 
 
 def test_compile_refuses():

@@ -491,6 +491,7 @@ def test_segmentation_honours_presence_and_sample_weight():
     ("arguments", "message"),
     [
         (dict(loss="mse"), "must be a cross-entropy"),
+        (dict(loss="categorical_hinge"), "of logits.*: categorical_hinge"),
         (dict(loss=lambda t, p: p), "must be a cross-entropy"),
         (dict(distillation_loss={"pseudo_label": "mse"}), "another name"),
         (dict(distillation_loss=[losses.SoftTargets()]), "need names"),

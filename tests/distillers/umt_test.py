@@ -221,6 +221,19 @@ def test_other_losses_and_a_teacher_for_some():
     assert np.all(np.isfinite(list(history.values())))
 
 
+class LogitsOnly(keras.Model):
+    """A subclassed network without features."""
+
+    modalities = ("audio",)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x["audio"])
+
+
 def test_refuses_teachers_that_do_not_fit():
     audio = classifier("audio", 4)
     for teachers, message in [
@@ -238,6 +251,10 @@ def test_refuses_teachers_that_do_not_fit():
             UMT(student=make_student(), teachers=teachers)
     with pytest.raises(ValueError, match="must be a `.*LateFusion`"):
         UMT(student=audio, teachers={"audio": audio})
+    teacher = LogitsOnly(name="plain")
+    teacher({"audio": np.zeros((1, 4))})
+    with pytest.raises(ValueError, match=r"'features' of 'plain'.*\['logits'"):
+        UMT(student=make_student(), teachers={"audio": teacher})
 
 
 def test_refuses_a_warm_start_of_another_structure():

@@ -31,3 +31,9 @@ def test_padding_stays(kind):
     without = {"token_ids": ids}
     found = TokenDropout(1.0, mask_id=3)(without, training=True)
     np.testing.assert_array_equal(to_numpy(found["token_ids"]), 3)
+
+
+def test_a_dict_without_token_ids():
+    inputs = {"ids": np.zeros((2, 3), "int32"), "mask": np.ones((2, 3))}
+    with pytest.raises(ValueError, match=r"`token_ids`.*\['ids', 'mask'\]"):
+        TokenDropout(mask_id=3)(inputs, training=True)

@@ -158,6 +158,7 @@ def test_missing_modality_is_named_and_costs_nothing():
     [
         ({"units": 3, "head": layers.Dense(3)}, "Give either `units`"),
         ({"fusion": "sum"}, "Give either `units`"),
+        ({"head": "x"}, "must be a Keras layer.*head='x'"),
         ({"head": layers.Dense(3, activation="softmax")}, "ends in a softmax"),
         ({"units": 3, "fusion": "product"}, "`mode` must be one of"),
     ],

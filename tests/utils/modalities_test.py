@@ -191,6 +191,11 @@ def test_absent_samples_are_zeroed():
         zero_absent({**x, "present": {"smell": np.ones(2)}})
     with pytest.raises(ValueError, match="must be a dict.*ndarray"):
         zero_absent({**x, "present": np.ones(2)})
+    for wrong, shape in (np.ones((2, 3)), r"\(2, 3\)"), (None, "None"):
+        x["present"] = {"audio": wrong}
+        for function in (zero_absent, lambda x: presence(x, two_towers())):
+            with pytest.raises(ValueError, match=f"one entry .*shape {shape}"):
+                function(x)
     assert zero_absent(x["audio"]) is x["audio"]
 
 
