@@ -5,6 +5,7 @@ import math
 import statistics
 
 import numpy as np
+from keras import ops
 
 from keras_xkd.diagnostics.classifier import classify
 
@@ -15,11 +16,16 @@ CLASSIFIERS = {
 FEWEST = 20
 
 
+def to_array(x):
+    """An array from an array, a list, or a tensor of any type and gradient."""
+    return np.asarray(ops.convert_to_numpy(x) if ops.is_tensor(x) else x)
+
+
 def check_features(**arrays):
     """The arrays as float64, each of shape `(N, features)` with the same N."""
     result = []
     for name, array in arrays.items():
-        array = np.asarray(array)
+        array = to_array(array)
         if array.dtype.kind in "US":
             raise ValueError(
                 f"`{name}` must hold numbers. Received: type {array.dtype}"
@@ -43,7 +49,7 @@ def check_features(**arrays):
 
 def check_labels(labels, count):
     """The labels as integers from 0, and the number of classes."""
-    labels = np.asarray(labels)
+    labels = to_array(labels)
     if labels.shape == (count, 1):
         labels = labels[:, 0]
     if labels.shape != (count,):
@@ -74,7 +80,7 @@ def resolve(classifier):
     if callable(classifier):
 
         def checked(x, labels, x_new, num_classes):
-            p = np.asarray(classifier(x, labels, x_new), "float64")
+            p = to_array(classifier(x, labels, x_new)).astype("float64")
             shape = (len(x_new), num_classes)
             if p.shape != shape or not np.all(np.isfinite(p)):
                 raise ValueError(

@@ -89,7 +89,7 @@ def mutual_information(
     - [Poole et al., 2019](https://arxiv.org/abs/1905.06922) (the bounds)
     """
     halves.check_confidence(confidence)
-    b = np.asarray(b)
+    b = halves.to_array(b)
     one_column = b.ndim == 1 or b.shape[1:] == (1,)
     if b.dtype == object:
         b = np.array(b.tolist())  # What it holds decides.
@@ -117,7 +117,7 @@ def pair_values(a, b, critic, seed):
     for new in (0, 1):
         train, test = half != new, half == new
         score = critic(a[train], b[train])
-        scores = np.asarray(score(a[test], b[test]), "float64")
+        scores = halves.to_array(score(a[test], b[test])).astype("float64")
         _check_scores(scores, test.sum())
         values[test] = halves.contrast(scores)
     return values, math.log(len(a) // 2)
