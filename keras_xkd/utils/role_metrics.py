@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_xkd.backend import outside_trace
+from keras_xkd.utils.modalities import both
 from keras_xkd.utils.terms import masked_weight
 
 # Arguments of Keras's metrics: what they are by default, and for logits.
@@ -66,7 +67,9 @@ class RoleMetrics:
     def names(self):
         return [metric.name for metric in self.metrics]
 
-    def update(self, y, predictions, sample_weight, labelled=None):
+    def update(
+        self, y, predictions, sample_weight, labelled=None, present=None
+    ):
         """Updates the metrics that have what they need; returns their values.
 
         Args:
@@ -75,13 +78,16 @@ class RoleMetrics:
                 are left out.
             sample_weight: Weights of the samples, or None.
             labelled: Which samples have a label, or None for all.
+            present: A dict `{role: samples}`, which samples a role can
+                answer, or None for all.
         """
         logs = {}
         for role, metric, weighted in self.entries:
             if y is None or role not in predictions:
                 continue
             weight = sample_weight if weighted else None
-            weight = masked_weight(weight, labelled, reduction="sum")
+            mask = both(labelled, (present or {}).get(role))
+            weight = masked_weight(weight, mask, reduction="sum")
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)

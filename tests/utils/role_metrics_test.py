@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.role_metrics import resolve_metric
@@ -61,3 +62,28 @@ def test_names_of_roles():
     assert metrics.names == ["mae", "weighted_mae"]
     with pytest.raises(ValueError, match=r"the roles \['judge'\]"):
         RoleMetrics({"judge": "mae"}, None, roles)
+
+
+def test_only_samples_with_a_label_that_a_role_can_answer():
+    metrics = RoleMetrics(
+        {"student": "mae", "teacher": "mae"},
+        {"student": "mse"},
+        ["student", "teacher"],
+    )
+    y, p = np.zeros((4, 1)), np.array([[1.0], [2], [4], [8]])
+    labelled, present, weight = (
+        np.array(v, "float32")
+        for v in ([1, 1, 1, 0], [0, 1, 1, 1], [5, 3, 1, 1])
+    )
+    logs = metrics.update(
+        ops.array(y),
+        {"student": ops.array(p), "teacher": ops.array(p)},
+        ops.array(weight),
+        ops.array(labelled),
+        {"student": ops.array(present), "teacher": None},
+    )
+    assert {name: float(value) for name, value in logs.items()} == {
+        "student_mae": (2 + 4) / 2,
+        "teacher_mae": pytest.approx((1 + 2 + 4) / 3),
+        "student_mse": (3 * 4 + 16) / 4,
+    }
