@@ -123,7 +123,7 @@ def _batches(split, data, batch_size):
             rows = slice(start, start + batch_size)
             yield take(x, rows), y[rows]
         return
-    if not hasattr(data, "__iter__"):
+    if isinstance(data, dict) or not hasattr(data, "__iter__"):
         data = [data]  # The check says what is wrong.
     for batch in data:
         yield _check_split(split, batch)

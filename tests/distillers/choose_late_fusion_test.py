@@ -244,6 +244,7 @@ def test_refuses():
         ({"train": (x["audio"], y)}, r"dict `x`.*\['ndarray', 'ndarray'\]"),
         ({"train": [(x,)]}, r"`train` must be `\(x, y\)`.*\['dict'\]"),
         ({"validation": None}, "`validation` must be .*NoneType"),
+        ({"validation": x}, r"`validation` must be .*\['dict'\]"),
         (
             {"validation": ({**x, "audio": x["audio"] + np.inf}, y)},
             "of 'audio' on `validation` must be finite.* 20 of the 20",
