@@ -62,8 +62,8 @@ class CMCD(Distiller):
     `x` holds the modalities of both encoders. There are no labels.
 
     Raises:
-        ValueError: If there are labels, if the embeddings differ in width,
-            and in training if all batches have one sample.
+        ValueError: If there are labels or metrics, if the embeddings differ in
+            width, and in training if all batches have one sample.
 
     Reference:
 

@@ -40,7 +40,8 @@ class InfoNCE(Comparison):
         sample it is 0.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        ValueError: If the shapes differ, rows have one number, or the
+            temperature is not positive.
 
     Example:
 
@@ -88,6 +89,11 @@ def info_nce(y_true, y_pred, temperature=0.07, symmetric=True, mask=None):
     checks.check_temperature(temperature)
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s, same_width=True)
+    if s.shape[1] == 1:
+        raise ValueError(
+            "Rows are compared by their direction, and one number has none. "
+            + checks.shapes(t, s)
+        )
     valid = numerics.validity(mask, s)
     t = numerics.unit(numerics.keep_rows(valid, t))
     s = numerics.unit(numerics.keep_rows(valid, s))

@@ -20,9 +20,15 @@ def read(y_true, y_pred, sample_weight=None):
                 f"y_pred of shape {tuple(y_pred.shape)}"
             )
     y_true, y_pred = _flat(y_true), _flat(y_pred)
-    if sample_weight is None:
-        return y_true, y_pred, ops.ones_like(y_true)
-    weight = _flat(ops.convert_to_tensor(sample_weight))
+    weight = ops.ones_like(y_true)
+    if sample_weight is not None:
+        weight = _flat(ops.convert_to_tensor(sample_weight))
+    sizes = [tensor.shape[0] for tensor in (y_true, y_pred, weight)]
+    if len({size for size in sizes if size is not None}) > 1:
+        raise ValueError(
+            "Expected as many true as predicted scores, and weights. Received: "
+            f"{sizes[0]} true scores, {sizes[1]} predicted, {sizes[2]} weights"
+        )
     counts = weight > 0
     zeros = ops.zeros_like(y_true)
     return (

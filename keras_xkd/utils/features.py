@@ -85,7 +85,13 @@ def make_projector(projector, network, units, name="projector"):
 
 
 def check_unlabelled(model, y):
-    """Raises if there are labels."""
+    """Raises if there are labels, or metrics, which would need some."""
+    if model.role_metrics.names:
+        raise ValueError(
+            f"{type(model).__name__} learns without labels, so metrics have "
+            "nothing to compare. Measure a `keras_xkd.models.LinearProbe`. "
+            f"Received: the metrics {model.role_metrics.names}"
+        )
     if y is not None:
         raise ValueError(
             f"{type(model).__name__} learns without labels and would ignore "
@@ -121,6 +127,13 @@ def plan_for_embeddings(model, losses, shapes, source):
                 "Expected a loss of 'features', such as InfoNCE. Received: "
                 f"{type(loss).__name__} of '{loss.output}', which needs "
                 f"{list(loss.needs)}"
+            )
+        target, own = (shape[-1] if shape else None for shape in shapes)
+        if loss.same_width and target and own and target != own:
+            raise ValueError(
+                f"{type(loss).__name__} compares embeddings of one width: pass "
+                "a `projector` that ends in that of the teacher. Received: "
+                f"width {own} of the student, {target} of '{source}'"
             )
         keep = functools.partial(model.keep_companion, term)
         pairs[term] = pair_of(loss, shapes, source, {}, keep)

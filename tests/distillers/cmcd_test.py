@@ -163,8 +163,12 @@ def test_own_projector():
     distiller = make(projector=projector)
     assert distiller.projector is projector
     assert projector.built
-    with pytest.raises(ValueError, match="width 2 of the student.* width 3"):
-        make(projector=ProjectionHead(2)).compile("sgd")
+    narrow = make(projector=ProjectionHead(2))
+    for loss in (None, losses.SimilarityDistribution(queue=8)):
+        with pytest.raises(
+            ValueError, match="`projector` .* 2 of the student, 3"
+        ):
+            narrow.compile("sgd", distillation_loss=loss)
 
 
 def test_absent_pairs_leave_the_losses():
@@ -212,6 +216,9 @@ def test_errors():
     with pytest.raises(ValueError, match="nothing to evaluate"):
         distiller.evaluate({"audio": x["audio"]}, verbose=0)
     assert same(state, distiller)
+    distiller.compile("sgd", metrics=["accuracy"])
+    with pytest.raises(ValueError, match=r"the metrics \['accuracy'\]"):
+        distiller.fit(x, verbose=0)
     with pytest.raises(ValueError, match="`loss` has nothing to compare"):
         distiller.compile("sgd", "sparse_categorical_crossentropy")
     for loss in (losses.SoftTargets(), losses.InfoNCE(output="tokens")):

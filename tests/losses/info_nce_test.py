@@ -61,9 +61,11 @@ def test_errors():
         InfoNCE(temperature=0)
     with pytest.raises(ValueError, match="pool other axes"):
         info_nce(np.ones((2, 3, 4)), np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"direction.*\(4, 1\)"):
+        info_nce(np.ones((4, 1)), np.ones((4, 1)))
 
 
-@given(st.integers(1, 6), st.integers(1, 4), st.floats(0.01, 1e4))
+@given(st.integers(1, 6), st.integers(2, 4), st.floats(0.01, 1e4))
 @settings(max_examples=8, deadline=None)
 def test_not_negative_and_blind_to_scale(batch, width, scale):
     t, s = RNG.normal(size=(2, batch, width))

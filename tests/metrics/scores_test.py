@@ -101,6 +101,10 @@ def test_variables_config_and_shapes(name):
     )
     with pytest.raises(ValueError, match=r"one score per sample.*\(40, 2\)"):
         metric.update_state(Y, np.stack([P, P], 1))
+    with pytest.raises(ValueError, match="40 true scores, 1 predicted"):
+        metric.update_state(Y, P[:1])
+    with pytest.raises(ValueError, match="39 weights"):
+        metric.update_state(Y, P, W[:39])
 
 
 def test_in_fit_and_evaluate():
