@@ -60,10 +60,10 @@ class AMID(Distiller):
     >>> history = amid.fit(x, np.zeros(8, "int32"), verbose=0)
 
     Args:
-        student: The network to deploy; `x` holds what all networks read.
+        student: The network to deploy. `x` has what all read, `y` labels.
         teacher: A network that reads all modalities.
         auxiliary: A network that reads the auxiliary modalities.
-        projection_dim: Width of the projection heads.
+        projection_dim: Width of the heads; losses with a memory have theirs.
         entropy: `"adversarial"`, `"gaussian"`, or None to leave it out.
         discriminator: A layer from `(batch, 2 * features)` to logits, shape
             `(batch, 1)`; by default `layers.Discriminator()`.

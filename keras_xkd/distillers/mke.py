@@ -38,9 +38,9 @@ class MKE(Distiller):
     | `consistency` | 1 | L_reg | `distillation_loss`, off by default |
     | `task` | 1 | | in evaluation: `loss` against real labels |
 
-    The paper states L_pl + gamma L_reg, and trains by L_pl on perturbed inputs.
-    Our choice: soft labels, gamma 1, and that `consistency` compares the
-    student with itself on clean inputs, as a constant.
+    The authors' code trains by L_pl alone, with hard labels, on perturbed
+    inputs. Our choice: soft labels, gamma 1, and that `consistency` compares
+    the student with itself on clean inputs, as a constant.
 
     The name of `loss` says what pseudo-labels are: `sparse_categorical_...`
     (the default) class numbers, `categorical_...` one-hot rows, `binary_...`

@@ -32,7 +32,8 @@ class Step:
                 raise
             # A test set for the student alone.
             own = self.run(self.main, x, training)
-            terms = self.task_terms(y, own, sample_weight)
+            here = modalities.presence(x, self.named[self.main])
+            terms = self.task_terms(y, own, sample_weight, mask=here)
             outputs, extras = {self.main: own}, {}
         terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
         predictions = {
@@ -58,8 +59,12 @@ class Step:
                 totals[0], report["terms"], report["extras"], batch_size
             )
         y, labelled = self.labels(y)
+        present = {
+            role: modalities.presence(x, self.named[role])
+            for role in report["predictions"]
+        }
         metrics = self.role_metrics.update(
-            y, report["predictions"], sample_weight, labelled
+            y, report["predictions"], sample_weight, labelled, present
         )
         return {**logs, **metrics}
 

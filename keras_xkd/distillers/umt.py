@@ -29,10 +29,10 @@ class UMT(Distiller):
     | `task` | 1 | `loss` of the student against the labels |
     | `<modality>_distillation` | 10 | `mean (phi(x) - phi_T(x))^2` |
 
-    The paper states the objective, features before the head, and one linear
-    head. Weight 10 with the mean over batch and features is that of a
-    published re-implementation, not the paper's. With a dict of losses they
-    share it.
+    The paper states that features are learnt from uni-modal teachers. Weight
+    10 with the mean over batch and features is that of a published
+    re-implementation; the rest is this package's choice. With a dict of
+    losses they share the weight.
 
     Example:
 
@@ -64,8 +64,8 @@ class UMT(Distiller):
             the student's encoders; encoders without a teacher learn from the
             labels alone. Frozen, and always in inference mode.
         warm_start: Whether the encoders start from their teachers' weights;
-            both must then have the same structure. Off by default, as in the
-            paper.
+            both must then have the same structure. Off by default, which is
+            our choice.
         **kwargs: `name` and `dtype`.
 
     `x` holds all modalities, `y` the labels; without labels only the

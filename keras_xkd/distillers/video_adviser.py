@@ -36,11 +36,11 @@ class VideoAdviser(Distiller):
     networks; distances, weights (all 1) and the class of `y`, that of the
     nearest value, are this package's choice.
 
-    `loss` is the distance to labels, by default the mean absolute error;
-    `distillation_loss` that of the two steps, or a dict `{step: loss}`. The
-    joint stage has the players `"student"`, whose total is logged as `loss`,
-    and `"teacher"`, each with an optimizer of its own if wanted. Pairs without
-    label, NaN, leave the terms that need one, their means, and the metrics.
+    `x` is what both read, `y` one label per sample; those without, NaN, leave
+    the terms that need one, their means, and the metrics. `loss` is the
+    distance to labels, by default the mean absolute error; `distillation_loss`
+    that of both steps, or a dict `{step: loss}`. The joint stage has the players
+    `"student"`, of which `loss` is the total, and `"teacher"`.
 
     Categories (`class_values=None`), for retrieval, are our adaptation: scores
     are logits `(batch, K)`, labels class indices, -1 or NaN for none

@@ -29,7 +29,7 @@ class PromptedCLIP(keras.Model):
     and a regression logit is what VideoAdviser states; the construction is
     this package's choice. The text encoder is asked once, here, and not
     kept: the features of the prompts are a constant weight. The image encoder
-    is a copy of the backbone's, and is trained unless told otherwise.
+    is a copy of that of CLIP, and is trained unless told otherwise.
 
     Categories without an order, `class_values=None`, are this package's
     adaptation for retrieval: the score then has one number per class, logits
@@ -79,7 +79,8 @@ class PromptedCLIP(keras.Model):
             width.
         modality: Name of the modality.
         train_images: Whether the image encoder is trained, as far as its
-            layers are `trainable`. If not, they are marked as not trainable.
+            layers are `trainable`. If not, they are marked as not trainable;
+            with a model in place of CLIP these are its own layers.
         **kwargs: `name` and `dtype`.
 
     Call arguments:

@@ -226,24 +226,29 @@ def test_without_entropy_there_is_one_player():
     assert clone.entropy.kind is None and clone.discriminator is None
 
 
-def test_memory_in_place_of_the_batch(tmp_path):
+@pytest.mark.parametrize("memory", [{"queue": 32}, {"samples": 16}])
+def test_memory_in_place_of_the_batch(memory, tmp_path):
     x, y = make_data(16)
+    x["sample_id"] = np.arange(16, dtype="int32")
     distiller = make()
     distiller.compile(
         "adam",
         CE,
         distillation_loss=losses.ContrastiveRepresentation(
-            queue=32, negatives=16
+            **memory, negatives=16
         ),
     )
+    memories = distiller.companions
+    assert set(memories) == {"student_nce", "auxiliary_nce"}
+    batch = {name: value[:8] for name, value in x.items()}
+    moved = moved_by(distiller, "student_nce", batch, y[:8])
+    assert moved == {"student", "teacher", memories["student_nce"].name}
     history = distiller.fit(x, y, batch_size=8, verbose=0).history
     assert np.all(np.isfinite(list(history.values())))
     # Of another estimator no bound is known; the heads have nothing to do.
     assert not [name for name in history if name.endswith("_information")]
     idle = {layer.name for layer in distiller.idle_layers()}
     assert idle == HEADS["student"] | HEADS["auxiliary"]
-    memories = distiller.companions
-    assert set(memories) == {"student_nce", "auxiliary_nce"}
     path = str(tmp_path / "amid.keras")
     distiller.save(path)
     loaded = keras.models.load_model(path)
@@ -273,21 +278,31 @@ def test_absent_samples_leave_every_term():
     x, y = make_data(8)
     distiller = make()
     set_weights(distiller)
-    distiller.compile("sgd", CE)
+    metrics = {role: [CE] for role in ("student", "teacher")}
+    distiller.compile("sgd", CE, metrics=metrics)
     rows = np.array([1, 1, 1, 1, 1, 0, 1, 0], "float32")
     kept = {k: v[rows > 0] for k, v in x.items()}
-    expected = distiller.evaluate(
-        kept, y[rows > 0], verbose=0, return_dict=True
-    )
-    broken = {k: v.copy() for k, v in x.items()}
-    broken["image"][rows == 0] = np.nan
-    broken["present"] = {"image": rows}
-    found = distiller.evaluate(broken, y, verbose=0, return_dict=True)
-    student = found.pop("task_loss"), expected.pop("task_loss")
-    assert student[0] != student[1]  # The student has all of its samples.
-    found.pop("loss"), expected.pop("loss")
+    arguments = dict(verbose=0, return_dict=True)
+    expected = distiller.evaluate(kept, y[rows > 0], **arguments)
+    expected.pop("loss")
+
+    def broken(name):
+        values = x[name].copy()
+        values[rows == 0] = np.nan
+        return {**x, name: values, "present": {name: rows}}
+
+    found = distiller.evaluate(broken("image"), y, **arguments)
+    of_student = {"task_loss", f"student_{CE}"}
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+        close = np.isclose(found[name], value, rtol=1e-5)
+        # The student has all of its samples.
+        assert close != (name in of_student), name
+
+    alone = broken("audio")
+    del alone["image"]
+    found = distiller.evaluate(alone, y, **arguments)
+    for name in of_student:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
 
 
 def test_sample_weights():
