@@ -8,13 +8,14 @@ from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import features_shape
 from keras_xkd.utils.features import pooled
 from keras_xkd.utils.role_metrics import resolve_metric
+from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import symbolic_inputs
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.models.LinearProbe")
-class LinearProbe(RoleModel):
+class LinearProbe(TypedExport, RoleModel):
     """A linear layer on the features of an encoder.
 
     Linear evaluation trains the layer alone; fine-tuning trains the encoder
@@ -59,6 +60,7 @@ class LinearProbe(RoleModel):
     """
 
     main = "encoder"
+    parts = "roles"
 
     def __init__(
         self, encoder, units, fine_tune=False, output_size=None, **kwargs
