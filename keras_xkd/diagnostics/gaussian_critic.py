@@ -43,10 +43,22 @@ def _canonical(a, b, ridge):
     (mean_a, white_a), (mean_b, white_b) = _whiten(a, ridge), _whiten(b, ridge)
     cross = ((a - mean_a) @ white_a).T @ ((b - mean_b) @ white_b)
     left, _, right = np.linalg.svd(cross, full_matrices=False)
-    left, right = white_a @ left, white_b @ right.T
-    left = left / np.maximum(((a - mean_a) @ left).std(0), 1e-12)
-    right = right / np.maximum(((b - mean_b) @ right).std(0), 1e-12)
-    return lambda a: (a - mean_a) @ left, lambda b: (b - mean_b) @ right
+    return (
+        _standardized(a, mean_a, white_a @ left),
+        _standardized(b, mean_b, white_b @ right.T),
+    )
+
+
+def _standardized(x, mean, axes):
+    """A function to the coordinates along some axes, of variance one.
+
+    It stays in the range of `x`: a column that is constant there, but for a few
+    rows, would put another such row hundreds of deviations away.
+    """
+    known = (x - mean) @ axes
+    size = np.maximum(known.std(0), 1e-12)
+    low, high = known.min(0), known.max(0)
+    return lambda x: np.clip((x - mean) @ axes, low, high) / size
 
 
 def _whiten(x, ridge):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from keras_xkd.datasets import gaussian_information
 from keras_xkd.datasets import latent_factors
@@ -49,6 +50,20 @@ def test_gaussians(rho):
     found = mutual_information(a, mixed)
     assert found.estimate == pytest.approx(known, abs=0.1)
     assert found.interval[0] <= known
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_columns_of_a_few_rows_do_no_harm(seed):
+    """Pixels at the border, which only a few pictures have."""
+    images = load_digits().images[:1000].reshape(1000, 2, 32) / 16
+    top, bottom = images[:, 0], images[:, 1]
+    found = mutual_information(top, bottom, seed=seed).estimate
+    common = mutual_information(
+        top[:, np.count_nonzero(top, axis=0) > 20],
+        bottom[:, np.count_nonzero(bottom, axis=0) > 20],
+        seed=seed,
+    )
+    assert found == pytest.approx(common.estimate, rel=0.05)
 
 
 def test_interval_is_that_of_the_bound():
