@@ -1,3 +1,5 @@
+import types
+
 import keras
 from keras import ops
 
@@ -120,10 +122,15 @@ class LinearProbe(TypedExport, RoleModel):
                     resolve_metric, kwargs[name]
                 )
         super().compile(optimizer, resolve_task_loss(loss), **resolved)
-        self._arguments = {"optimizer": optimizer, "loss": loss, **kwargs}
+        # Not a dict: Keras would take the metrics in it for parts of the model.
+        self._arguments = types.SimpleNamespace(
+            optimizer=optimizer, loss=loss, **kwargs
+        )
 
     def get_compile_config(self):
-        return keras.saving.serialize_keras_object(self._arguments or {})
+        if self._arguments is None:
+            return {}
+        return keras.saving.serialize_keras_object(vars(self._arguments))
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -96,8 +96,9 @@ def test_metrics_by_name_read_logits(tmp_path):
     inputs = keras.Input((1,), name="audio")
     probe = LinearProbe(keras.Model(inputs, inputs * 1.0), 1)
     probe.head.set_weights([np.ones((1, 1)), np.zeros(1)])
-    names = {"metrics": ["acc", "AUC"], "weighted_metrics": ["acc", "mae"]}
-    probe.compile("sgd", "binary_crossentropy", **names)
+    accuracy = keras.metrics.BinaryAccuracy(name="acc", threshold=0.0)
+    metrics = {"metrics": [accuracy, "AUC"], "weighted_metrics": ["acc", "mae"]}
+    probe.compile("sgd", "binary_crossentropy", **metrics)
     probe.save(tmp_path / "probe.keras")
     logits, y = np.array([[-1.0], [0.2], [0.3], [-0.4]]), np.array([0, 1, 1, 1])
     for model in (probe, keras.models.load_model(tmp_path / "probe.keras")):
