@@ -63,7 +63,8 @@ def complementarity(
     across modalities helps when `I(H_T; H_S) > I(H_S; Y)`: the representations
     of teacher and student have more in common than the student's tells about
     the labels. Train both networks on labels alone, and pass what they give for
-    pairs that neither was trained on.
+    pairs that neither was trained on. Every label is a class: leave out samples
+    without one (-1 of `data.hide_labels`).
 
     Taken literally, the inequality has a right side of at most `log(classes)`
     and a left side without limit, for features that share a single dimension

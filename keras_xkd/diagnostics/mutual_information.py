@@ -19,14 +19,17 @@ class MutualInformation:
     interval: tuple
     ceiling: float
     confidence: float
+    of_labels: bool = False
 
     def __str__(self):
         low, high = self.interval
         text = (
             f"Mutual information: at least {self.estimate:.3f} nats "
             f"({100 * self.confidence:g} % interval {low:.3f} to {high:.3f}). "
-            f"The estimate cannot exceed {self.ceiling:.3f}"
         )
+        if self.of_labels:
+            return f"{text}The labels hold {self.ceiling:.3f}."
+        text += f"The estimate cannot exceed {self.ceiling:.3f}"
         if self.estimate > 0.8 * self.ceiling:
             return f"{text} and is close to it: there may be much more."
         return f"{text}."
@@ -66,7 +69,7 @@ def mutual_information(
 
     Returns:
         An object with the fields `estimate`, not below 0; `interval`, `(low,
-        high)`; and `ceiling`, what the estimate cannot exceed.
+        high)`; `ceiling`, what the estimate cannot exceed; and `of_labels`.
 
     Raises:
         ValueError: If the arrays do not fit together, have fewer than 20 rows
@@ -93,14 +96,15 @@ def mutual_information(
     one_column = b.ndim == 1 or b.shape[1:] == (1,)
     if b.dtype == object:
         b = np.array(b.tolist())  # What it holds decides.
-    if one_column and b.dtype.kind in "biuUS":
+    of_labels = one_column and b.dtype.kind in "biuUS"
+    if of_labels:
         (a,) = halves.check_features(a=a)
         values, ceiling, _ = label_information(a, b, classifier, seed)
     else:
         a, b = halves.check_features(a=a, b=b[:, None] if b.ndim == 1 else b)
         values, ceiling = pair_values(a, b, critic, seed)
     mean, interval = halves.mean_interval(values, confidence, 0.0, ceiling)
-    return MutualInformation(mean, interval, ceiling, confidence)
+    return MutualInformation(mean, interval, ceiling, confidence, of_labels)
 
 
 def pair_values(a, b, critic, seed):

@@ -11,6 +11,7 @@ from keras_xkd.distillers.comparing import Comparing
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
 from keras_xkd.utils import modalities
+from keras_xkd.utils.monitoring import choose_modes
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
@@ -241,15 +242,14 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         modalities.check_not_empty(x)
-        given = inspect.signature(keras.Model.fit).bind(
-            self, x, *args, **kwargs
-        )
-        if given.arguments.get("class_weight") and isinstance(x, dict):
-            if given.arguments.get("y") is None:
+        signature = inspect.signature(keras.Model.fit)
+        given = signature.bind(self, x, *args, **kwargs).arguments
+        if isinstance(x, dict) and given.get("y") is None:
+            if given.get("class_weight"):
                 raise ValueError(
-                    "`class_weight` needs labels: pass `y`, or leave it out. "
-                    "Received: y=None"
+                    "`class_weight` needs labels. Received: y=None"
                 )
+        choose_modes(given.get("callbacks"), self.role_metrics.metrics)
         return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate)

@@ -52,6 +52,11 @@ class RoleModel(keras.Model):
         Returns:
             A dict of outputs; a single tensor becomes `{"logits": tensor}`.
         """
+        if role not in self.named:
+            raise ValueError(
+                f"There is no network '{role}'. Received the names "
+                f"{sorted(self.named)}"
+            )
         network = self.named[role]
         inputs = select_modalities(x, network)
         return self.readout.run(network, inputs, training)

@@ -20,7 +20,7 @@ class Step:
     def objective(self, x, y, sample_weight, training):
         """Returns each player's total, and what there is to report."""
         modalities.check_batch(x, y, sample_weight)
-        x = modalities.zero_absent(x)
+        x = modalities.zero_absent(modalities.by_name(x, self.named[self.main]))
         if training:
             y = self.targets(x, y)
         try:

@@ -15,6 +15,7 @@ from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
+from keras_xkd.utils.reads_logits import ReadsLogits
 from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import check_networks
 from keras_xkd.utils.symbolic import symbolic_inputs
@@ -22,7 +23,7 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
-class UME(KeepsState, TypedExport, keras.Model):
+class UME(KeepsState, TypedExport, ReadsLogits, keras.Model):
     """Uni-modal ensemble: the average of the networks' probabilities.
 
     There is nothing to train: each network was trained by itself on its own
@@ -123,14 +124,11 @@ class UME(KeepsState, TypedExport, keras.Model):
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
 
-    def compile(self, optimizer="sgd", *args, **kwargs):
-        super().compile(optimizer, *args, **kwargs)
+    def compile(self, optimizer="sgd", loss=None, **kwargs):
+        super().compile(optimizer, loss, **kwargs)
         # No training will build it, and a file with an optimizer that is not
         # built does not load.
         self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, *args, **kwargs):
         raise ValueError(

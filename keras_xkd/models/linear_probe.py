@@ -1,5 +1,3 @@
-import types
-
 import keras
 from keras import ops
 
@@ -9,15 +7,14 @@ from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import features_shape
 from keras_xkd.utils.features import pooled
-from keras_xkd.utils.role_metrics import resolve_metric
+from keras_xkd.utils.reads_logits import ReadsLogits
 from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import symbolic_inputs
-from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.models.LinearProbe")
-class LinearProbe(TypedExport, RoleModel):
+class LinearProbe(TypedExport, ReadsLogits, RoleModel):
     """A linear layer on the features of an encoder.
 
     Linear evaluation trains the layer alone; fine-tuning trains the encoder
@@ -86,7 +83,6 @@ class LinearProbe(TypedExport, RoleModel):
             )
         self.head = keras.layers.Dense(units, dtype=self.dtype_policy)
         self.head.build(shape)
-        self._arguments = None
         self.built = False
         inputs = symbolic_inputs([encoder])
         self(inputs if len(inputs) > 1 else next(iter(inputs.values())))
@@ -113,28 +109,6 @@ class LinearProbe(TypedExport, RoleModel):
     ):
         weight = per_position(sample_weight, y_pred)
         return super().compute_loss(x, y, y_pred, weight, training)
-
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        resolved = dict(kwargs)
-        for name in ("metrics", "weighted_metrics"):
-            if kwargs.get(name):
-                resolved[name] = keras.tree.map_structure(
-                    resolve_metric, kwargs[name]
-                )
-        super().compile(optimizer, resolve_task_loss(loss), **resolved)
-        # Not a dict: Keras would take the metrics in it for parts of the model.
-        self._arguments = types.SimpleNamespace(
-            optimizer=optimizer, loss=loss, **kwargs
-        )
-
-    def get_compile_config(self):
-        if self._arguments is None:
-            return {}
-        return keras.saving.serialize_keras_object(vars(self._arguments))
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def get_config(self):
         return {

@@ -76,6 +76,15 @@ def modalities_of(model):
     return (structure,) if isinstance(structure, str) else tuple(structure)
 
 
+def by_name(x, model):
+    """`x` as a dict; a bare tensor is the one modality that `model` reads.
+
+    Another network that reads one modality must not take it for its own.
+    """
+    names = modalities_of(model)
+    return x if isinstance(x, dict) or len(names) != 1 else {names[0]: x}
+
+
 def optional_of(model):
     """The names of what a network reads only where `x` has it."""
     return tuple(getattr(model, "optional", ()))

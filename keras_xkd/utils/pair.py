@@ -110,6 +110,12 @@ def resolve_comparisons(distillation_loss):
             "`distillation_loss` another name. Received: "
             f"distillation_loss={distillation_loss}"
         )
+    for loss in distillation_loss.values():
+        if isinstance(loss, type):
+            raise ValueError(
+                f"`distillation_loss` takes a loss, not its class: pass "
+                f"`{loss.__name__}()`."
+            )
     return {
         term: loss if isinstance(loss, Comparison) else Matching(loss)
         for term, loss in distillation_loss.items()

@@ -18,7 +18,8 @@ class Perturbing:
     Args:
         perturbation: A layer or callable for every modality, a dict
             `{modality: layer or callable}`, or a list of both, applied one
-            after the other. None changes nothing.
+            after the other; a `Sequential` is such a list. None changes
+            nothing.
         student: The network that reads the modalities.
 
     Raises:
@@ -54,7 +55,7 @@ class Perturbing:
         return [n for n in functions if isinstance(n, keras.layers.Layer)]
 
     def _add(self, names, function):
-        if isinstance(function, layers.Pipeline):
+        if isinstance(function, (layers.Pipeline, keras.Sequential)):
             for layer in function.layers:
                 self._add(names, layer)
             return
@@ -132,10 +133,10 @@ class Perturbing:
         stacked = _stack(images, layer.compute_dtype)
         if not maps:
             return _unstack(_call_stacked(layer, stacked, names), images), maps
-        if isinstance(layer, layers.AugMix):
+        if isinstance(layer, (layers.AugMix, layers.RandomElasticTransform)):
             raise ValueError(
-                "`AugMix` averages several versions of a segmentation mask, "
-                "which is no mask. Choose another perturbation."
+                f"`{type(layer).__name__}` does not move a segmentation mask "
+                "as it moves the image. Choose another perturbation."
             )
         masks = _stack(maps, layer.compute_dtype)
         given = {"images": stacked, "segmentation_masks": masks}
@@ -201,6 +202,8 @@ def _call(function, value):
 def _call_stacked(layer, value, names):
     """Calls a layer on the images of modalities, channel by channel."""
     try:
+        if isinstance(layer, layers.RandomRotation) and isinstance(value, dict):
+            return _rotate(layer, value)
         return _call(layer, value)
     except Exception as error:
         if len(names) == 1:
@@ -211,6 +214,28 @@ def _call_stacked(layer, value, names):
             "RGB. Give each modality a layer of its own, in a dict "
             "`{modality: layer}`."
         ) from error
+
+
+def _rotate(layer, given):
+    """Rotates images and masks, each with a matrix of its own.
+
+    Keras hands both the same one, and its `affine_transform` on PyTorch changes
+    it in place: the masks would be rotated otherwise than the images.
+    """
+    angle = layer.get_random_transformation(given, training=True)
+    images, masks = given["images"], given["segmentation_masks"]
+    return {
+        "images": layer.transform_images(images, _copy(angle)),
+        "segmentation_masks": layer.transform_segmentation_masks(
+            masks, _copy(angle)
+        ),
+    }
+
+
+def _copy(tensors):
+    return keras.tree.map_structure(
+        lambda t: ops.copy(t) if ops.is_tensor(t) else t, tensors
+    )
 
 
 def _stack(tensors, dtype):

@@ -105,9 +105,15 @@ def _build(metric, *samples):
 
 
 def resolve_metric(metric):
-    """A `keras.metrics.Metric`, which reads logits if it is given by name."""
+    """A `keras.metrics.Metric`, which reads logits if it is given by name.
+
+    Raises:
+        ValueError: If a metric object was made for probabilities.
+    """
     if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
-        return keras.metrics.MeanMetricWrapper(_accuracy, name=metric)
+        resolved = keras.metrics.MeanMetricWrapper(_accuracy, name=metric)
+        resolved._direction = "up"  # For callbacks, as in Keras's own.
+        return resolved
     resolved = keras.metrics.get(metric)
     if not isinstance(resolved, keras.metrics.Metric):
         name = getattr(resolved, "__name__", type(resolved).__name__)
@@ -122,6 +128,12 @@ def resolve_metric(metric):
         if logits:
             resolved = type(resolved)(**{**config, **logits})
         resolved.name = metric  # As Keras does.
+    elif resolved.get_config().get("from_logits") is False:
+        name = type(resolved).__name__
+        raise ValueError(
+            f"Networks return logits here: pass `{name}(from_logits=True)`, or "
+            f"the metric by name. Received: {name}(from_logits=False)"
+        )
     return resolved
 
 

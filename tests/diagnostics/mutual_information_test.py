@@ -158,6 +158,9 @@ def test_says_it_in_words():
     assert words.startswith("Mutual information: at least 0.")
     assert "(90 % interval 0." in words
     assert words.endswith("cannot exceed 5.521.")
+    labels = np.arange(80) % 2
+    words = str(mutual_information(labels[:, None], labels))
+    assert words.endswith("The labels hold 0.693.")
 
 
 def scores(values):

@@ -324,6 +324,8 @@ def test_weights_given_by_name_override_defaults():
         (dict(loss={"a": "mse"}), "distillation_loss"),
         (dict(loss="crossentropy"), "Say which"),
         (dict(distillation_loss=[losses.SoftTargets()]), "need names"),
+        (dict(distillation_loss=losses.SoftTargets), r"pass `SoftTargets\(\)`"),
+        (dict(metrics=[keras.metrics.AUC()]), r"AUC\(from_logits=True\)"),
     ],
 )
 def test_compile_refuses(arguments, message):
@@ -338,6 +340,19 @@ def test_compile_refuses(arguments, message):
     x, y = make_data()
     history = distiller.fit(x, y, verbose=0).history
     assert sorted(history) == ["distillation_loss", "loss", "task_loss"]
+
+
+def test_a_bare_tensor_is_the_students():
+    distiller = CrossModalDistiller(
+        student=classifier("audio", 4), teacher=classifier("image", 4)
+    )
+    distiller.compile("adam", CE)
+    x, y = make_data(8, audio=4)
+    with pytest.raises(ValueError, match="'image' is missing"):
+        distiller.fit(x["audio"], y, verbose=0)
+    args = dict(verbose=0, return_dict=True)
+    found = distiller.evaluate(x["audio"], y, **args)
+    assert found == distiller.evaluate(x, y, **args)
 
 
 def test_logits_of_other_classes_are_refused():

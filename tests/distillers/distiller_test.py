@@ -241,6 +241,8 @@ def test_roles_are_checked():
         Distiller(student=keras.Sequential([layers.Dense(3)]))
     with pytest.raises(ValueError, match="'student' and 'teacher' are the sam"):
         Distiller(student=student, teacher=student)
+    with pytest.raises(ValueError, match="no network 'pupil'.*'student'"):
+        Distiller(student=student).run("pupil", {}, training=False)
     with pytest.raises(NotImplementedError, match="compute_losses"):
         bare = Distiller(student=student)
         bare.compile("sgd", CE)

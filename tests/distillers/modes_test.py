@@ -286,10 +286,11 @@ def test_callbacks_of_keras(tmp_path):
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=5, restore_best_weights=True
             ),
-            keras.callbacks.ReduceLROnPlateau("val_loss", patience=1),
+            keras.callbacks.EarlyStopping("val_accuracy", patience=5),
+            keras.callbacks.ReduceLROnPlateau("val_task_loss", patience=1),
             keras.callbacks.CSVLogger(tmp_path / "log.csv"),
             keras.callbacks.ModelCheckpoint(
-                tmp_path / "best.keras", monitor="val_accuracy", mode="max"
+                tmp_path / "best.keras", monitor="val_accuracy"
             ),
             keras.callbacks.ModelCheckpoint(
                 tmp_path / "w.weights.h5", save_weights_only=True
