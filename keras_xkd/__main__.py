@@ -203,6 +203,8 @@ def main(arguments=None):
     run = importlib.import_module(f"keras_xkd.{module}").run
     try:
         run(seeds, **chosen)
+        if options.quick:
+            print("A smoke run: its numbers and verdicts mean nothing.")
     except KeyboardInterrupt:
         raise SystemExit("\nStopped.") from None
     except ImportError as error:

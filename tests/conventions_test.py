@@ -179,6 +179,9 @@ def test_public_object(path):
         f"{obj.__module__} exports `{path}`, but `{module}/__init__.py` "
         "does not import it."
     )
+    package = importlib.import_module(module)
+    if hasattr(package, "__path__"):
+        assert name in package.__all__  # What `help(package)` lists.
     doc = vars(obj).get("__doc__") if inspect.isclass(obj) else obj.__doc__
     assert doc, f"{path} has no docstring."
     if inspect.isclass(obj):

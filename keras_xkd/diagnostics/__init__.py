@@ -1,4 +1,4 @@
-"""Will distillation across these modalities help? Measures before training."""
+"""Will distillation across these modalities help? Measures beforehand."""
 
 from keras_xkd.diagnostics.complementarity import complementarity
 from keras_xkd.diagnostics.modality_distance import modality_distance

@@ -10,3 +10,16 @@ from keras_xkd.distillers.mke import MKE
 from keras_xkd.distillers.ume import UME
 from keras_xkd.distillers.umt import UMT
 from keras_xkd.distillers.video_adviser import VideoAdviser
+
+__all__ = [
+    "AMID",
+    "CMCD",
+    "ContrastivePretraining",
+    "CrossModalDistiller",
+    "Distiller",
+    "MKE",
+    "UME",
+    "UMT",
+    "VideoAdviser",
+    "choose_late_fusion",
+]

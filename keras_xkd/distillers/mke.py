@@ -69,9 +69,9 @@ class MKE(Distiller):
         student: The network to train.
         teacher: The frozen network that labels.
         perturbation: A layer or callable for every modality of the student, a
-            dict `{modality: layer or callable}`, or a list of these in order.
-            Image layers by themselves move all images alike; what has an
-            attribute `joint = True` (`ModalityDropout`) gets them as a dict.
+            dict `{modality: layer or callable}`, or a list, applied one after
+            the other. Image layers by themselves move all images alike; what
+            has an attribute `joint = True` (`ModalityDropout`) gets a dict.
         labels: `"hard"`, or `"soft"` for the teacher's probabilities.
         **kwargs: `name` and `dtype`.
 

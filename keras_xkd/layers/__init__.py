@@ -15,10 +15,15 @@ from keras_xkd.layers.token_dropout import TokenDropout
 
 __all__ = [
     "ContrastiveMemory",
+    "Discriminator",
+    "Fusion",
+    "GradientReversal",
     "ModalityDropout",
     "ProjectionHead",
+    "PromptDecoder",
     "ScaledGaussianNoise",
     "SimilarityQueue",
     "SpecAugment",
+    "TemporalPooling",
     "TokenDropout",
 ]

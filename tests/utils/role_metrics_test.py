@@ -53,7 +53,10 @@ def test_what_is_no_name_stays_as_it_is():
 
 
 def test_names_of_roles():
-    given = {"teacher": keras.metrics.AUC(name="auc"), "student": ["mae"]}
+    given = {
+        "teacher": keras.metrics.AUC(from_logits=True, name="auc"),
+        "student": ["mae"],
+    }
     roles = ["student", "teacher"]
     for _ in range(2):  # Compiled again, or loaded.
         metrics = RoleMetrics(given, ["acc"], roles)
