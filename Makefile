@@ -64,10 +64,11 @@ test: check-backends $(VENV)/.installed-all
 	for backend in $(BACKENDS); do \
 		printf '\n== Tests and docstring examples on %s ==\n' $$backend; \
 		start=$$(date +%s); \
-		flags=; [ $$backend != jax ] || flags="$(XLA_FLAGS_OF_TESTS)"; \
-		if KERAS_BACKEND=$$backend XLA_FLAGS="$$flags $$XLA_FLAGS" \
-			$(BIN)/python -m pytest \
-			-n $(JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS); \
+		flags="$$XLA_FLAGS"; \
+		[ $$backend != jax ] || flags="$(XLA_FLAGS_OF_TESTS) $$flags"; \
+		if KERAS_BACKEND=$$backend XLA_FLAGS="$$flags" \
+			$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 \
+			--dist loadfile --max-worker-restart 0 $(PYTEST_ARGS); \
 		then result=passed; else result=FAILED; failed=1; fi; \
 		seconds=$$(($$(date +%s) - start)); \
 		summary="$$summary\n  $$(printf '%-18s' $$backend)  $$result in $$seconds s"; \
