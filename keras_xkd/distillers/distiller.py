@@ -179,7 +179,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
                 loss, which then compares features.
             loss_weights: A dict `{term: number}`. A term that is not named
                 keeps its default.
-            metrics: Metrics of the student's predictions, or a dict by role.
+            metrics: Metrics of the student's logits, or a dict by role.
             weighted_metrics: The same, weighted by `sample_weight`.
             on_nonfinite: `"raise"` stops at the first loss that is not
                 finite, naming the term, before any weight changes. This

@@ -20,7 +20,8 @@ class Step:
     def objective(self, x, y, sample_weight, training):
         """Returns each player's total, and what there is to report."""
         modalities.check_batch(x, y, sample_weight)
-        x = modalities.zero_absent(modalities.by_name(x, self.named[self.main]))
+        x = modalities.by_name(x, self.named.get(self.main), self.named)
+        x = modalities.zero_absent(x)
         if training:
             y = self.targets(x, y)
         try:

@@ -124,8 +124,8 @@ class UME(KeepsState, TypedExport, ReadsLogits, keras.Model):
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
 
-    def compile(self, optimizer="sgd", loss=None, **kwargs):
-        super().compile(optimizer, loss, **kwargs)
+    def compile(self, optimizer="sgd", *args, **kwargs):
+        super().compile(optimizer, *args, **kwargs)
         # No training will build it, and a file with an optimizer that is not
         # built does not load.
         self.optimizer.build(self.trainable_variables)

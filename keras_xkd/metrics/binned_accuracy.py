@@ -41,7 +41,6 @@ class BinnedAccuracy(keras.metrics.Mean):
 
     def __init__(self, low=-3, high=3, name="binned_accuracy", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._direction = "up"  # For callbacks that monitor it.
         if not low < high or low != int(low) or high != int(high):
             raise ValueError(
                 "`low` and `high` must be integers, `low` the smaller. "

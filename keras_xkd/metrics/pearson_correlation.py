@@ -37,7 +37,6 @@ class PearsonCorrelation(keras.metrics.Metric):
 
     def __init__(self, name="pearson_correlation", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._direction = "up"  # For callbacks that monitor it.
         self._direction = "up"
         self.total = self.add_variable((), "zeros", name="total")
         self.origin = self.add_variable((2,), "zeros", name="origin")

@@ -27,7 +27,6 @@ class RetrievalMetric(keras.metrics.Metric):
         self, capacity, embedding_dim, direction="both", name=None, dtype=None
     ):
         super().__init__(name=name, dtype=dtype)
-        self._direction = "up"  # For callbacks that monitor it.
         if min(capacity, embedding_dim) < 1:
             raise ValueError(
                 "`capacity` and `embedding_dim` must be positive. Received: "

@@ -23,6 +23,8 @@ def read(y_true, y_pred, sample_weight=None):
     weight = ops.ones_like(y_true)
     if sample_weight is not None:
         weight = _flat(ops.convert_to_tensor(sample_weight))
+        if weight.shape[0] == 1:
+            weight = weight * ops.ones_like(y_true)
     sizes = [tensor.shape[0] for tensor in (y_true, y_pred, weight)]
     if len({size for size in sizes if size is not None}) > 1:
         raise ValueError(

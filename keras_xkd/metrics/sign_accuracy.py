@@ -41,7 +41,6 @@ class SignAccuracy(keras.metrics.Mean):
 
     def __init__(self, zero="included", name="sign_accuracy", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._direction = "up"  # For callbacks that monitor it.
         scores.check_zero(zero)
         self.zero = zero
         self._direction = "up"

@@ -39,7 +39,6 @@ class SignF1(keras.metrics.Metric):
 
     def __init__(self, zero="included", name="sign_f1", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._direction = "up"  # For callbacks that monitor it.
         scores.check_zero(zero)
         self.zero = zero
         self._direction = "up"

@@ -60,6 +60,7 @@ class LinearProbe(TypedExport, ReadsLogits, RoleModel):
 
     main = "encoder"
     parts = "roles"
+    bare = True
 
     def __init__(
         self, encoder, units, fine_tune=False, output_size=None, **kwargs

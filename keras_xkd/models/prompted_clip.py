@@ -239,7 +239,7 @@ class PromptedCLIP(keras.Model):
         )
         prompts = np.array(config["prompts"], "float32")
         arguments = {**config, "backbone": backbone, "prompts": prompts}
-        frozen = arguments.pop("frozen_layers")
+        frozen = arguments.pop("frozen_layers", ())
         model = cls(**arguments)
         clip_parts.freeze(model, frozen)
         return model

@@ -9,6 +9,22 @@ _DROPOUTS = (
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
 )
+# Layers that end in their `activation`. Others may use theirs within.
+_ACTIVATING = (
+    keras.layers.Activation,
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+)
 _SQUASHING = ("softmax", "sigmoid", "hard_sigmoid")
 
 
@@ -41,13 +57,16 @@ def inferred_outputs(network):
     if shapes is None:
         return {}
     inputs = keras.tree.map_shape_structure(keras.KerasTensor, _plain(shapes))
-    try:
-        outputs = network.compute_output_spec(inputs)
-    except Exception:  # Whatever it does with inputs of another dtype.
-        return {}
-    if isinstance(outputs, keras.KerasTensor):
-        return {"logits": outputs}
-    return outputs if isinstance(outputs, dict) else {}
+    found = {}
+    for training in ({}, {"training": True}):  # It may return more then.
+        try:
+            outputs = network.compute_output_spec(inputs, **training)
+        except Exception:  # Whatever it does with inputs of another dtype.
+            continue
+        if isinstance(outputs, keras.KerasTensor):
+            outputs = {"logits": outputs}
+        found |= outputs if isinstance(outputs, dict) else {}
+    return found
 
 
 def _plain(shapes):
@@ -121,8 +140,10 @@ def squashing_of(tensor):
         return squashing_of(flat[index]) if index < len(flat) else None
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"
-    if isinstance(operation, keras.layers.Layer):
-        name = getattr(getattr(operation, "activation", None), "__name__", None)
+    if isinstance(operation, _ACTIVATING):
+        name = getattr(operation.activation, "__name__", None)
+    elif isinstance(operation, keras.layers.Layer):
+        name = None
     else:
         name = type(operation).__name__.lower()
     if name in _SQUASHING:

@@ -76,13 +76,23 @@ def modalities_of(model):
     return (structure,) if isinstance(structure, str) else tuple(structure)
 
 
-def by_name(x, model):
-    """`x` as a dict; a bare tensor is the one modality that `model` reads.
+def by_name(x, main, networks):
+    """`x` as a dict where one of `networks`, a dict, could take it for its own.
 
-    Another network that reads one modality must not take it for its own.
+    A bare tensor is the one modality that the network `main`, if any, reads.
     """
-    names = modalities_of(model)
-    return x if isinstance(x, dict) or len(names) != 1 else {names[0]: x}
+    if isinstance(x, dict) or main is None:
+        return x
+    own = _known_modalities(main)
+    others = {_known_modalities(network) for network in networks.values()}
+    return {own[0]: x} if len(own) == 1 and others != {own} else x
+
+
+def _known_modalities(model):
+    try:
+        return modalities_of(model)
+    except ValueError:
+        return ()
 
 
 def optional_of(model):

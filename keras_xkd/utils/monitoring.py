@@ -22,4 +22,5 @@ def choose_modes(callbacks, metrics):
         direction = directions.get(name)
         if name.endswith("_loss"):
             direction = "down"
-        callback.mode = _MODES.get(direction, "auto")
+        if direction is not None:
+            callback.mode = _MODES[direction]

@@ -1,5 +1,6 @@
 """`compile` for models that return logits."""
 
+import inspect
 import types
 
 import keras
@@ -13,18 +14,20 @@ class ReadsLogits:
 
     _arguments = None
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        resolved = dict(kwargs)
+    def compile(self, *args, **kwargs):
+        signature = inspect.signature(keras.Model.compile)
+        given = signature.bind(self, *args, **kwargs).arguments
+        given = {n: v for n, v in given.items() if n not in ("self", "kwargs")}
+        resolved = {**given, "loss": resolve_task_loss(given.get("loss"))}
         for name in ("metrics", "weighted_metrics"):
-            if kwargs.get(name):
+            if given.get(name):
                 resolved[name] = keras.tree.map_structure(
-                    resolve_metric, kwargs[name]
+                    lambda m: None if m is None else resolve_metric(m),
+                    given[name],
                 )
-        super().compile(optimizer, resolve_task_loss(loss), **resolved)
+        super().compile(**resolved)
         # Not a dict: Keras would take the metrics in it for parts of the model.
-        self._arguments = types.SimpleNamespace(
-            optimizer=optimizer, loss=loss, **kwargs
-        )
+        self._arguments = types.SimpleNamespace(**given)
 
     def get_compile_config(self):
         if self._arguments is None:

@@ -1,6 +1,7 @@
 """Metrics of the main network, or of several roles by name."""
 
 import functools
+import math
 
 import keras
 from keras import ops
@@ -48,12 +49,14 @@ class RoleMetrics:
         for role, prefix, group in groups:
             for metric in keras.tree.flatten(group):
                 if metric is not None:
-                    metric = resolve_metric(metric)
-                    if not metric.name.startswith(prefix):
-                        metric.name = prefix + metric.name
-                    if weighted and metric.name in self.names:
-                        metric.name = f"weighted_{metric.name}"
-                    self.entries.append((role, metric, weighted))
+                    resolved = resolve_metric(metric)
+                    name = prefix + resolved.name
+                    if weighted and name in self.names:
+                        name = f"weighted_{name}"
+                    if resolved is metric and resolved.name != name:
+                        resolved = _copy(resolved)
+                    resolved.name = name
+                    self.entries.append((role, resolved, weighted))
 
     @property
     def roles(self):
@@ -88,12 +91,43 @@ class RoleMetrics:
             weight = sample_weight if weighted else None
             mask = both(labelled, (present or {}).get(role))
             weight = masked_weight(weight, mask, reduction="sum")
+            if mask is not None:
+                weight = _spread(weight, y, metric)
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)
             metric.update_state(y, predictions[role], sample_weight=weight)
             logs[metric.name] = metric.result()
         return logs
+
+
+def _copy(metric):
+    """The same metric, to be renamed: the user's object keeps its name."""
+    try:
+        return type(metric).from_config(metric.get_config())
+    except Exception:  # A class of the user's without `get_config`.
+        return metric
+
+
+def _spread(weight, y, metric):
+    """Weights `(batch,)` for all positions, or pixels, of the labels.
+
+    Metrics that are means, or count by classes, do this themselves.
+    """
+    by_sample = (keras.metrics.Mean, keras.metrics.FBetaScore)
+    if math.prod(size or 2 for size in y.shape[1:]) == 1:
+        return weight
+    if isinstance(metric, (*by_sample, keras.metrics.R2Score)):
+        return weight
+    shape = ops.shape(y)
+    if isinstance(
+        metric, (keras.metrics.OneHotIoU, keras.metrics.OneHotMeanIoU)
+    ):
+        shape = shape[:-1]
+    if "int" in str(metric.dtype):  # Metrics of overlap count in integers.
+        weight = ops.cast(weight, "int32")
+    weight = ops.reshape(weight, (-1,) + (1,) * (len(shape) - 1))
+    return ops.broadcast_to(weight, shape)
 
 
 def _build(metric, *samples):

@@ -12,6 +12,7 @@ from keras_xkd.utils.terms import masked_weight
 
 def check_class_values(values):
     """The values of classes as a list of numbers; raises unless they rise."""
+    values = list(values) if hasattr(values, "__iter__") else values
     array = np.asarray(values, "float64")
     rises = array.ndim == 1 and np.all(np.diff(array) > 0)
     if not rises or not np.all(np.isfinite(array)):

@@ -51,8 +51,11 @@ class TypedExport:
     """A mixin of models that hold a dict of networks, named by `parts`.
 
     It exports them with the types of their inputs. Of a subclassed model Keras
-    knows the shapes alone, and would take token ids for floating numbers.
+    knows the shapes alone, and would take token ids for floating numbers. With
+    `bare`, the only input there is comes as a tensor, not as a dict.
     """
+
+    bare = False
 
     def export(
         self,
@@ -64,7 +67,10 @@ class TypedExport:
     ):
         if input_signature is None:
             networks = getattr(self, self.parts).values()
-            input_signature = [_specs(symbolic_inputs(networks))]
+            specs = _specs(symbolic_inputs(networks))
+            if self.bare and len(specs) == 1:
+                (specs,) = specs.values()
+            input_signature = [specs]
         super().export(filepath, format, verbose, input_signature, **kwargs)
 
 

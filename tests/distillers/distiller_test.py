@@ -231,6 +231,26 @@ def test_shared_layers_train_but_are_not_saved(tmp_path):
     distiller.student.save(tmp_path / "student.keras")
 
 
+class Pair(Distiller):
+    """Its main role has two networks; each takes `x` as it comes."""
+
+    def compute_losses(self, x, y, sample_weight, training):
+        outputs, terms = {}, {}
+        for name in ("student_0", "student_1"):
+            outputs[name] = self.run(name, x, training)
+            terms |= self.task_terms(y, outputs[name], sample_weight, name)
+        return outputs, terms, {}
+
+
+def test_the_main_role_may_be_a_list():
+    pair = Pair(student=[classifier("audio", 4), classifier("audio", 4)])
+    pair.compile("sgd", CE, run_eagerly=True)
+    x, y = make_data(8, audio=4)
+    for data in (x, x["audio"]):
+        logs = pair.fit(data, y, verbose=0).history
+        assert sorted(logs) == ["loss", "student_0_loss", "student_1_loss"]
+
+
 def test_roles_are_checked():
     student = classifier("audio", 4)
     with pytest.raises(ValueError, match="needs a `student`"):

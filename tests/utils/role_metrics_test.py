@@ -61,10 +61,47 @@ def test_names_of_roles():
     for _ in range(2):  # Compiled again, or loaded.
         metrics = RoleMetrics(given, ["acc"], roles)
         assert metrics.names == ["teacher_auc", "student_mae", "acc"]
+    assert given["teacher"].name == "auc"
+    shared = keras.metrics.MeanSquaredError(name="top_mse")
+    metrics = RoleMetrics(
+        {"top": shared, "student": shared}, None, ["top", *roles]
+    )
+    assert metrics.names == ["top_top_mse", "student_top_mse"]
+    assert metrics.metrics[0] is not metrics.metrics[1]
     metrics = RoleMetrics(["mae"], ["mae"], roles)
     assert metrics.names == ["mae", "weighted_mae"]
     with pytest.raises(ValueError, match=r"the roles \['judge'\]"):
         RoleMetrics({"judge": "mae"}, None, roles)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        keras.metrics.BinaryIoU(target_class_ids=[1], threshold=0.0),
+        keras.metrics.Precision(thresholds=0.0),
+        keras.metrics.AUC(from_logits=True),
+        keras.metrics.BinaryAccuracy(threshold=0.0),
+        keras.metrics.F1Score(average="micro"),
+        keras.metrics.MeanSquaredError(),
+    ],
+    ids=lambda metric: metric.name,
+)
+def test_absent_samples_leave_metrics_of_positions(metric):
+    # As many samples as positions: the mask must not be taken for theirs.
+    rng = np.random.default_rng(0)
+    y = (rng.random((3, 3)) > 0.5).astype("float32")
+    p = y + rng.normal(size=y.shape).astype("float32") - 0.5
+    metrics = RoleMetrics({"student": metric}, None, ["student"])
+    present = np.array([1, 0, 1], "float32")
+    (found,) = metrics.update(
+        ops.array(y),
+        {"student": ops.array(p)},
+        None,
+        present={"student": ops.array(present)},
+    ).values()
+    expected = type(metric).from_config(metric.get_config())
+    expected.update_state(y[present > 0], p[present > 0])
+    assert float(found) == pytest.approx(float(expected.result()))
 
 
 def test_only_samples_with_a_label_that_a_role_can_answer():
