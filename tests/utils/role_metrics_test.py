@@ -86,6 +86,8 @@ def test_names_of_roles():
     ],
     ids=lambda metric: metric.name,
 )
+# Of weights in Keras' metrics of overlap, on JAX.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
 def test_absent_samples_leave_metrics_of_positions(metric):
     # As many samples as positions: the mask must not be taken for theirs.
     rng = np.random.default_rng(0)
