@@ -32,7 +32,7 @@ class UME(KeepsState, TypedExport, ReadsLogits, keras.Model):
 
     Like every network of this package it returns what `from_logits=True`
     expects: the logarithm of the averaged probabilities, whose softmax is the
-    average itself. Compile it with such a loss, if with any.
+    average itself. A loss that `compile` is given by name reads it so.
 
     A modality that is missing, as a key of `x` or for single samples by
     `x["present"]`, is left out of the average. A sample without any modality

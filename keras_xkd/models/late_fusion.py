@@ -22,7 +22,8 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
     `model(x)` is `model.decide(model.encode(x))`, the logits. `x` is a dict
     `{modality: tensor}`; entries that no encoder reads are left out. If it
     has `x["present"]`, the features of absent modalities are zeros, so that
-    the model answers for any sample that has at least one modality.
+    the model answers for any sample that has at least one modality. `compile`
+    is that of Keras, but a loss given by name reads logits.
 
     Example:
 
