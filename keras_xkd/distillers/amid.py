@@ -91,7 +91,7 @@ class AMID(Distiller):
         **kwargs,
     ):
         roles = dict(student=student, teacher=teacher, auxiliary=auxiliary)
-        check_roles(roles)
+        check_roles(roles, whole="teacher")
         s, t, a = map(features_width, roles.values())
         judge = resolve_discriminator(entropy, discriminator, t)
         super().__init__(**roles, discriminator=judge, **kwargs)

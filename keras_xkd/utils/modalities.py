@@ -83,12 +83,13 @@ def by_name(x, main, networks):
     """
     if isinstance(x, dict) or main is None:
         return x
-    own = _known_modalities(main)
-    others = {_known_modalities(network) for network in networks.values()}
+    own = known_modalities(main)
+    others = {known_modalities(network) for network in networks.values()}
     return {own[0]: x} if len(own) == 1 and others != {own} else x
 
 
-def _known_modalities(model):
+def known_modalities(model):
+    """`modalities_of`, but none where a network does not name them."""
     try:
         return modalities_of(model)
     except ValueError:

@@ -4,7 +4,10 @@ import keras
 
 from keras_xkd.utils.graph import input_structure
 from keras_xkd.utils.graph import output_structure
+from keras_xkd.utils.modalities import RESERVED
+from keras_xkd.utils.modalities import known_modalities
 from keras_xkd.utils.modalities import modalities_of
+from keras_xkd.utils.modalities import optional_of
 
 
 def check_networks(argument, networks, at_least=1):
@@ -32,14 +35,27 @@ def check_networks(argument, networks, at_least=1):
             )
 
 
-def check_roles(roles):
-    """Raises unless each role, a dict `{role: network}`, is built."""
+def check_roles(roles, whole=None):
+    """Raises unless each role, a dict `{role: network}`, is built.
+
+    The role `whole` must read what the others read.
+    """
     for role, network in roles.items():
         if not _is_built(network):
             raise ValueError(
                 f"`{role}` must be one built Keras network. Give it a "
                 "`keras.Input`, or call it once on a batch of data. "
                 f"Received: {role}={network!r}"
+            )
+    reads = {role: set(known_modalities(n)) for role, n in roles.items()}
+    if whole is not None and reads[whole]:
+        lacks = set().union(*reads.values()) - reads[whole]
+        lacks -= {*optional_of(roles[whole]), *RESERVED}
+        if lacks:
+            raise ValueError(
+                f"The {whole} '{roles[whole].name}' must read the modalities "
+                f"of all networks. Received: it reads {sorted(reads[whole])}, "
+                f"and not {sorted(lacks)}"
             )
 
 

@@ -389,6 +389,18 @@ def test_roles_that_are_no_network(wrong):
         AMID(student=network, teacher=network, auxiliary=wrong)
 
 
+def test_the_teacher_reads_everything():
+    student, auxiliary = classifier("audio", 4), classifier("image", 6)
+    with pytest.raises(
+        ValueError, match=r"reads \['image'\], and not \['audio"
+    ):
+        AMID(
+            student=student,
+            teacher=classifier("image", 6),
+            auxiliary=auxiliary,
+        )
+
+
 def test_a_network_without_features():
     inputs = keras.Input((4,), name="audio")
     network = keras.Model(inputs, layers.Conv1D(3, 2)(inputs[:, :, None]))
