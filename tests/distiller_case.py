@@ -35,6 +35,15 @@ def make_data(samples=32, seed=0, **widths):
     return x, rng.integers(0, CLASSES, samples).astype("int32")
 
 
+def squares(rng, samples):
+    """Masks of 8 by 8 pixels, each with a square in a random place."""
+    masks = np.zeros((samples, 8, 8), "int32")
+    for mask in masks:
+        top, left = 2 * rng.integers(0, 3, 2)
+        mask[top : top + 4, left : left + 4] = 1
+    return masks
+
+
 def set_weights(model, seed=0, scale=0.4):
     """Weights that do not depend on the backend."""
     rng = np.random.default_rng(seed)

@@ -20,6 +20,8 @@ latent problem with 4,000 samples, maximise the same bound, and its value on
 held-out samples is compared with the analytic mutual information.
 """
 
+import functools
+
 import keras
 import numpy as np
 
@@ -32,7 +34,7 @@ from keras_xkd.benchmark.amid_problems import load
 from keras_xkd.benchmark.amid_problems import make
 from keras_xkd.benchmark.amid_problems import network
 from keras_xkd.benchmark.statistics import summarise
-from keras_xkd.benchmark.study import Restart
+from keras_xkd.benchmark.study import Restarts
 from keras_xkd.benchmark.study import Study
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
@@ -97,7 +99,11 @@ class Runner:
 
     def __init__(self, epochs):
         self.epochs = epochs
-        self.compiled = {}
+        self.start = Restarts(
+            lambda model: model.compile(
+                keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy"
+            )
+        )
 
     def __call__(self, problem, seed):
         """Accuracies in percent and bounds in nats, by row."""
@@ -106,14 +112,9 @@ class Runner:
 
     def _row(self, row, problem, seed, train, test):
         _, weights, arguments = ROWS[row]
-        fresh = make(problem, seed, **arguments)
         key = (problem == "digits", str(arguments))
-        if key not in self.compiled:
-            model = make(problem, seed, **arguments)
-            loss = "sparse_categorical_crossentropy"
-            model.compile(keras.optimizers.Adam(RATE), loss)
-            self.compiled[key] = Restart(model)
-        model = self.compiled[key](fresh)
+        fresh = functools.partial(make, problem, seed, **arguments)
+        model = self.start(key, fresh, seed)
         for term, weight in zip(TERMS, weights):
             model.set_loss_weight(term, weight)
         keras.utils.set_random_seed(seed)

@@ -113,6 +113,28 @@ class Restart:
         return self.model
 
 
+class Restarts:
+    """Models that are compiled once each, and then start from many seeds.
+
+    Args:
+        compile: A function that compiles a model.
+    """
+
+    def __init__(self, compile):
+        self.compile = compile
+        self.by_key = {}
+
+    def __call__(self, key, make, seed):
+        """The model `key`, as `make()` is with the random numbers of `seed`."""
+        keras.utils.set_random_seed(seed)
+        model = make()
+        if key in self.by_key:
+            return self.by_key[key](model)
+        self.compile(model)
+        self.by_key[key] = Restart(model)
+        return model
+
+
 def _copy(variable):
     # A backend may share the memory of what it is given, and overwrite it.
     return np.array(keras.ops.convert_to_numpy(variable))

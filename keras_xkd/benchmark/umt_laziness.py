@@ -22,7 +22,7 @@ from keras import layers
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
-from keras_xkd.benchmark.study import Restart
+from keras_xkd.benchmark.study import Restarts
 from keras_xkd.benchmark.study import Study
 from keras_xkd.datasets import av_digits
 from keras_xkd.distillers import UME
@@ -91,7 +91,12 @@ class Runner:
     def __init__(self, epochs, split=2):
         self.epochs = epochs
         self.split = split
-        self.restarts = {}
+        self.start = Restarts(
+            lambda model: model.compile(
+                keras.optimizers.Adam(RATE),
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            )
+        )
 
     def __call__(self, seed):
         """All accuracies of one seed, in percent."""
@@ -126,14 +131,7 @@ class Runner:
 
     def train(self, key, make, data, seed, times=1):
         """A model trained from the initial weights of a seed."""
-        keras.utils.set_random_seed(seed)
-        model = make()
-        if key in self.restarts:
-            model = self.restarts[key](model)
-        else:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.Adam(RATE), loss)
-            self.restarts[key] = Restart(model)
+        model = self.start(key, make, seed)
         x, y = data
         model.fit(
             x[key] if key in NOISE else x,

@@ -23,7 +23,7 @@ from keras import layers
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
-from keras_xkd.benchmark.study import Restart
+from keras_xkd.benchmark.study import Restarts
 from keras_xkd.benchmark.study import Study
 from keras_xkd.benchmark.table import table
 from keras_xkd.distillers import UME
@@ -93,7 +93,12 @@ class Runner:
 
     def __init__(self, epochs):
         self.epochs = epochs
-        self.restarts = {}
+        self.start = Restarts(
+            lambda model: model.compile(
+                keras.optimizers.Adam(RATE),
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            )
+        )
 
     def __call__(self, seed):
         """What the rule says of one seed, and what came of it."""
@@ -140,14 +145,7 @@ class Runner:
 
     def train(self, key, make, x, y, seed):
         """A model trained from the initial weights of a seed."""
-        keras.utils.set_random_seed(seed)
-        model = make()
-        if key in self.restarts:
-            model = self.restarts[key](model)
-        else:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.Adam(RATE), loss)
-            self.restarts[key] = Restart(model)
+        model = self.start(key, make, seed)
         model.fit(x, y, batch_size=BATCH, epochs=self.epochs, verbose=0)
         return model
 

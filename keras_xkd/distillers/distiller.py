@@ -11,6 +11,7 @@ from keras_xkd.distillers.comparing import Comparing
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
 from keras_xkd.utils import modalities
+from keras_xkd.utils.compile_arguments import CompileArguments
 from keras_xkd.utils.monitoring import choose_modes
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
@@ -26,7 +27,7 @@ from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
-class Distiller(BackendTrainer, Step, Comparing, RoleModel):
+class Distiller(BackendTrainer, Step, Comparing, CompileArguments, RoleModel):
     """Trains networks that play roles, by named loss terms.
 
     A method is a subclass with one function, `compute_losses`, which runs the
@@ -82,7 +83,6 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
         self.plan = types.SimpleNamespace(weights=None, pairs={})
         self.terms = Terms({})
         self.role_metrics = RoleMetrics(None, None, ())
-        self._arguments = None
 
     # What a method defines.
 
@@ -191,7 +191,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
                 "`on_nonfinite` must be None or 'raise'. "
                 f"Received: on_nonfinite={on_nonfinite!r}"
             )
-        arguments = types.SimpleNamespace(
+        arguments = dict(
             optimizer=optimizer,
             loss=loss,
             distillation_loss=distillation_loss,
@@ -237,7 +237,7 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
         self._discovered = set()
         self._peeked = None
         self._warned = self._verified = False
-        self._arguments = arguments
+        self.keep_arguments(**arguments)
 
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
@@ -276,14 +276,6 @@ class Distiller(BackendTrainer, Step, Comparing, RoleModel):
     def variables(self):
         # The weights of the terms are state of the step, not of a network.
         return [*super().variables, *self.terms.weights.values()]
-
-    def get_compile_config(self):
-        if self._arguments is None:
-            return {}
-        return keras.saving.serialize_keras_object(vars(self._arguments))
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def save_own_variables(self, store):
         for name, value in self.terms.weight_values().items():

@@ -1,18 +1,16 @@
 """`compile` for models that return logits."""
 
 import inspect
-import types
 
 import keras
 
+from keras_xkd.utils.compile_arguments import CompileArguments
 from keras_xkd.utils.role_metrics import resolve_metric
 from keras_xkd.utils.task_loss import resolve_task_loss
 
 
-class ReadsLogits:
+class ReadsLogits(CompileArguments):
     """A mixin of models: a loss or a metric given by name reads logits."""
-
-    _arguments = None
 
     def compile(self, *args, **kwargs):
         signature = inspect.signature(keras.Model.compile)
@@ -26,14 +24,8 @@ class ReadsLogits:
                     given[name],
                 )
         super().compile(**resolved)
-        # Not a dict: Keras would take the metrics in it for parts of the model.
-        self._arguments = types.SimpleNamespace(**given)
-
-    def get_compile_config(self):
-        if self._arguments is None:
-            return {}
-        return keras.saving.serialize_keras_object(vars(self._arguments))
+        self.keep_arguments(**given)
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        super().compile_from_config(config)
         self.optimizer.build(self.trainable_variables)

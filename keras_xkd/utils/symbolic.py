@@ -27,12 +27,7 @@ def check_networks(argument, networks, at_least=1):
             f"{at_least}. Received: {found}"
         )
     for name, network in networks.items():
-        if not _is_built(network):
-            raise ValueError(
-                f"`{argument}` must hold built Keras networks. Give each a "
-                "`keras.Input`, or call it once on a batch of data. "
-                f"Received for '{name}': {network}"
-            )
+        _check_built(f"{argument}[{name!r}]", network)
 
 
 def check_roles(roles, whole=None):
@@ -41,12 +36,7 @@ def check_roles(roles, whole=None):
     The role `whole` must read what the others read.
     """
     for role, network in roles.items():
-        if not _is_built(network):
-            raise ValueError(
-                f"`{role}` must be one built Keras network. Give it a "
-                "`keras.Input`, or call it once on a batch of data. "
-                f"Received: {role}={network!r}"
-            )
+        _check_built(role, network)
     reads = {role: set(known_modalities(n)) for role, n in roles.items()}
     if whole is not None and reads[whole]:
         lacks = set().union(*reads.values()) - reads[whole]
@@ -59,8 +49,13 @@ def check_roles(roles, whole=None):
             )
 
 
-def _is_built(network):
-    return isinstance(network, keras.layers.Layer) and network.built
+def _check_built(argument, network):
+    if not isinstance(network, keras.layers.Layer) or not network.built:
+        raise ValueError(
+            f"`{argument}` must be one built Keras network. Give it a "
+            "`keras.Input`, or call it once on a batch of data. "
+            f"Received: {argument}={network!r}"
+        )
 
 
 class TypedExport:

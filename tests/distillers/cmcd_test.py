@@ -15,6 +15,7 @@ from tests.distiller_case import run_distiller_test
 from tests.distiller_case import same
 from tests.distiller_case import set_weights
 from tests.distiller_case import snapshot
+from tests.distiller_case import squares
 from tests.losses import reference
 from tests.test_case import assert_golden
 from tests.test_case import to_numpy
@@ -246,10 +247,7 @@ def test_three_stages_for_segmentation():
     # Bright squares: the photo has two channels of them, the depth map one,
     # with noise.
     rng = np.random.default_rng(0)
-    masks = np.zeros((48, 8, 8), "int32")
-    for mask in masks:
-        top, left = 2 * rng.integers(0, 3, 2)
-        mask[top : top + 4, left : left + 4] = 1
+    masks = squares(rng, 48)
     noise = rng.normal(size=(2, *masks.shape, 2)).astype("float32")
     x = {
         "photo": masks[..., None] + 0.1 * noise[0],

@@ -214,7 +214,7 @@ def test_refuses():
     models = {"audio": audio, "image": image}
     for changes, message in [
         ({"models": {}}, "at least 1"),
-        ({"models": {"audio": "audio.keras"}}, "for 'audio': audio.keras"),
+        ({"models": {"audio": "audio.keras"}}, "=.audio.keras."),
         ({"weights": {"text": 1.0}}, "by the names .'audio', 'image'"),
         ({"weights": {"audio": -1.0}}, "not negative"),
         ({"weights": [1.0, 2.0]}, r"dict of .*weights=\[1.0, 2.0\]"),

@@ -177,7 +177,7 @@ def test_refuses_encoders():
         LateFusion({"audio": audio}, 3)
     with pytest.raises(ValueError, match="must be a dict"):
         LateFusion([audio, audio], 3)
-    with pytest.raises(ValueError, match="for 'image': <Sequential"):
+    with pytest.raises(ValueError, match=r"encoders\['image'\]=<Sequential"):
         LateFusion({"audio": audio, "image": keras.Sequential()}, 3)
     inputs = keras.Input((7, 2), name="video")
     frames = keras.Model(inputs, layers.Dense(5)(inputs))

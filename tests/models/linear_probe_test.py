@@ -8,6 +8,7 @@ from tests.distiller_case import make_data
 from tests.distiller_case import same
 from tests.distiller_case import set_weights
 from tests.distiller_case import snapshot
+from tests.distiller_case import squares
 from tests.test_case import to_numpy
 
 CE = "sparse_categorical_crossentropy"
@@ -146,10 +147,7 @@ def test_segmentation():
     # A square on a dark image: the features are the brightness of blocks of
     # two by two pixels, the mask is that of the pixels.
     rng = np.random.default_rng(0)
-    masks = np.zeros((24, 8, 8), "int32")
-    for mask in masks:
-        top, left = 2 * rng.integers(0, 3, 2)
-        mask[top : top + 4, left : left + 4] = 1
+    masks = squares(rng, 24)
     images = (masks + 0.1 * rng.normal(size=masks.shape))[..., None]
     inputs = keras.Input((8, 8, 1), name="image")
     network = keras.Model(inputs, layers.AveragePooling2D(2)(inputs))
