@@ -1,0 +1,315 @@
+"""What all builders of multimodal data sets have in common."""
+
+import dataclasses
+import inspect
+import pathlib
+import warnings
+
+import tensorflow_datasets as tfds
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.datasets.example_values import empty_value
+from keras_xkd.datasets.example_values import stored_value
+from keras_xkd.datasets.file_error import DataFileError
+from keras_xkd.datasets.preparation import Preparation
+
+ON_ERROR = ("raise", "skip", "absent")
+
+
+@keras_xkd_export("keras_xkd.datasets.MultimodalBuilder")
+class MultimodalBuilder(
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
+    """A tensorflow-datasets builder that reads a folder of your own.
+
+    A subclass says what an example consists of (`features`) and which samples
+    there are (`samples`). This class adds:
+
+    - The folder, `manual_dir`, as an argument.
+    - What happens to a file that is missing or damaged, `on_error`. Whatever
+      is left out is announced in one warning and listed by `left_out`.
+    - Choices that change the content, such as a frame rate, as keyword
+      arguments. They are the fields of the class's configuration, and part of
+      the name of the folder in which the prepared data lives.
+    - ArrayRecord as the file format, so that `as_data_source()` reads the data
+      without TensorFlow, at random positions.
+
+    An example is a flat dict `{modality: value, "label": ..., "name": ...}`.
+    If samples may lack a modality, the features have an entry `"present"`, a
+    dict `{modality: bool}` that this class fills in; the value of a modality
+    that a sample lacks is empty, or zeros where its shape is fixed.
+
+    Preparation is atomic: it happens in a folder of another name, which is
+    renamed at the end, so what was interrupted is never taken for data. The
+    order of the samples depends on their keys only: preparing again gives the
+    same records.
+
+    Args:
+        manual_dir: The folder with the data as distributed. It is needed to
+            prepare the data, not to read it.
+        on_error: What to do with a file that is missing or damaged: `"raise"`
+            a `DataFileError` that names it, `"skip"` the sample, or make that
+            modality `"absent"`; where it cannot be absent, and if no modality
+            is left, the sample is skipped.
+        config: A name or an instance of the class's configuration, instead of
+            single choices.
+        file_format: Defaults to `"array_record"`, or to what the prepared data
+            is in.
+        data_dir: Where prepared data lives. Defaults to that of
+            tensorflow-datasets, `~/tensorflow_datasets`.
+        **choices: Fields of the class's configuration, and `version`.
+
+    Example:
+
+    ```python
+    builder = keras_xkd.datasets.RAVDESS(
+        manual_dir="downloads/ravdess", frame_rate=4, on_error="skip"
+    )
+    builder.download_and_prepare()
+    source = builder.as_data_source("train")
+    source[0]["audio"]  # float32 of shape (samples,)
+    ```
+
+    A builder of your own:
+
+    ```python
+    class Clips(keras_xkd.datasets.MultimodalBuilder):
+        \"\"\"Clips with a number each.\"\"\"
+
+        VERSION = tfds.core.Version("1.0.0")
+        MANUAL_DOWNLOAD_INSTRUCTIONS = "A folder of `<number>.wav`."
+
+        def features(self):
+            return tfds.features.FeaturesDict({
+                "audio": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+                "label": tfds.features.Scalar(dtype=np.float32),
+                "name": tfds.features.Text(),
+            })
+
+        def samples(self, folder):
+            return {"train": [
+                (path.stem, {
+                    "audio": functools.partial(read_wav, path),
+                    "label": float(path.stem),
+                    "name": path.stem,
+                })
+                for path in sorted(folder.glob("*.wav"))
+            ]}
+    ```
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    HOMEPAGE = None
+    CITATION = None
+
+    def __init__(
+        self,
+        *,
+        manual_dir=None,
+        on_error="raise",
+        config=None,
+        file_format=None,
+        **kwargs,
+    ):
+        if on_error not in ON_ERROR:
+            raise ValueError(
+                f"`on_error` must be one of {', '.join(map(repr, ON_ERROR))}. "
+                f"Received: on_error={on_error!r}"
+            )
+        self.manual_dir = manual_dir and pathlib.Path(manual_dir).expanduser()
+        self.on_error = on_error
+        self._found = []
+        state = {k: kwargs[k] for k in ("data_dir", "version") if k in kwargs}
+        choices = {k: v for k, v in kwargs.items() if k not in state}
+        config = self._configure(config, choices)
+        super().__init__(config=config, file_format=file_format, **state)
+        # For pickling: the arguments of the constructor.
+        self._original_state.update(
+            manual_dir=manual_dir, on_error=on_error, file_format=file_format
+        )
+        if self.is_prepared():
+            self._preparation().check_choices(self._choices(), self.data_dir)
+        elif file_format is None:
+            self.info.set_file_format("array_record", override=True)
+
+    # What a subclass defines.
+
+    def features(self):
+        """The `tfds.features.FeaturesDict` of an example."""
+        raise NotImplementedError
+
+    def samples(self, folder):
+        """The samples by split, `{split: iterable of (key, example)}`.
+
+        Keys are unique strings or numbers. A value of an example may be a
+        function without arguments, which is called when the sample is written:
+        reading files belongs there, so that a `DataFileError` concerns one
+        modality of one sample. Images are uint8 or uint16 arrays, text is str.
+        The value `None` says that the sample lacks this modality.
+
+        Args:
+            folder: A `pathlib.Path`, the `manual_dir`.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self, folder):
+        """What the content depends on beside the choices; must not change.
+
+        Override it where the data has no version of its own. Prepared data is
+        not reused for a folder with another fingerprint.
+        """
+        return None
+
+    # What it does.
+
+    @property
+    def left_out(self):
+        """What the prepared data lacks because of missing or damaged files.
+
+        A list of dicts: `split`, `key`, `modality`, `file`, `reason`, and
+        `skipped`, whether the whole sample was left out.
+        """
+        return self._preparation().left_out
+
+    def download_and_prepare(self, **kwargs):
+        """Prepares the data, unless that was done before.
+
+        Takes what `tfds.core.DatasetBuilder.download_and_prepare` takes;
+        a `manual_dir` in its `download_config` replaces the builder's own.
+        """
+        existed = self.is_prepared()
+        super().download_and_prepare(**kwargs)
+        preparation = self._preparation()
+        if existed and self.manual_dir and self.manual_dir.is_dir():
+            preparation.check_fingerprint(
+                self.fingerprint(self.manual_dir),
+                self.manual_dir,
+                self.data_dir,
+            )
+        if preparation.left_out:
+            warnings.warn(preparation.summary(self.data_path), stacklevel=2)
+
+    def _preparation(self):
+        return Preparation.read(self.data_path)
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=inspect.cleandoc(type(self).__doc__),
+            features=self.features(),
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
+        )
+
+    def _split_generators(self, dl_manager):
+        folder = pathlib.Path(dl_manager.manual_dir)
+        self._found = []
+        self._folder = folder
+        return {
+            split: self._generate_examples(split, samples)
+            for split, samples in self.samples(folder).items()
+        }
+
+    def _generate_examples(self, split, samples):
+        written = 0
+        for key, example in samples:
+            example = self._read(split, key, example)
+            if example is not None:
+                written += 1
+                yield key, example
+        if not written:
+            raise ValueError(
+                f"No sample is left in the split {split!r} of {self._folder}."
+                + "".join(f"\n{f['file']}: {f['reason']}" for f in self._found)
+            )
+
+    def _read(self, split, key, example):
+        """The example as tensorflow-datasets takes it, or None to skip it."""
+        features = self.info.features
+        optional = features["present"] if "present" in features else {}
+        values, found = {}, []
+        for name, value in example.items():
+            try:
+                value = value() if callable(value) else value
+            except DataFileError as error:
+                if self.on_error == "raise":
+                    raise
+                value = None
+                found.append((name, error))
+            values[name] = value
+        lost = [n for n, v in values.items() if v is None and n not in optional]
+        if lost and not found:
+            raise ValueError(
+                f"Sample {key!r} of the split {split!r} has no {lost[0]!r}, "
+                "and the features do not say that it may be absent."
+            )
+        none = optional and all(values.get(n) is None for n in optional)
+        skip = bool(found and (self.on_error == "skip" or lost or none))
+        self._found += [
+            {
+                "split": split,
+                "key": key,
+                "modality": name,
+                "file": error.path,
+                "reason": error.reason,
+                "skipped": skip,
+            }
+            for name, error in found
+        ]
+        if skip:
+            return None
+        present = {name: values.get(name) is not None for name in optional}
+        values = {
+            name: empty_value(features[name])
+            if values.get(name) is None
+            else stored_value(features[name], values[name])
+            for name in features
+            if name != "present"
+        }
+        return values | ({"present": present} if optional else {})
+
+    def _download_and_prepare(self, dl_manager, download_config=None):
+        super()._download_and_prepare(dl_manager, download_config)
+        # Beside the data, in the folder that is renamed at the end.
+        Preparation(
+            manual_dir=str(self._folder),
+            choices=self._choices(),
+            fingerprint=self.fingerprint(self._folder),
+            left_out=self._found,
+        ).write(self.data_path)
+
+    def _make_download_manager(self, download_dir, download_config):
+        if self.manual_dir and not download_config.manual_dir:
+            download_config = dataclasses.replace(
+                download_config, manual_dir=self.manual_dir
+            )
+        return super()._make_download_manager(download_dir, download_config)
+
+    def _choices(self):
+        return self.builder_config.choices() if self.builder_config else {}
+
+    def _configure(self, config, choices):
+        """The configuration that single choices amount to."""
+        if not choices:
+            return config
+        known = type(self).builder_config_cls
+        valid = list(known().choices()) if known else []
+        unknown = sorted(set(choices) - set(valid))
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} does not know {unknown}. Its choices "
+                f"are {valid}."
+            )
+        if config is not None:
+            raise ValueError(
+                "Give a `config` or single choices, not both. Received: "
+                f"config={config!r}, {choices}"
+            )
+        return known(**choices)
+
+    def _create_builder_config(self, builder_config, version):
+        # tensorflow-datasets refuses an equal copy of a predefined one.
+        for known in self.BUILDER_CONFIGS:
+            if builder_config == known:
+                builder_config = known
+        return super()._create_builder_config(builder_config, version)

@@ -1,0 +1,39 @@
+import dataclasses
+
+import tensorflow_datasets as tfds
+
+
+@dataclasses.dataclass(kw_only=True)
+class MultimodalConfig(tfds.core.BuilderConfig):
+    """Choices that change the content of a data set, and a name made of them.
+
+    A subclass adds one field per choice. The name is that of the folder, so
+    two choices live side by side.
+    """
+
+    name: str = ""
+
+    def __post_init__(self):
+        if not self.name:
+            parts = [f"{k}_{_spell(v)}" for k, v in self.choices().items()]
+            self.name = "-".join(parts) or "default"
+
+    def choices(self):
+        """The fields that a subclass added, as a dict."""
+        common = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in common
+        }
+
+
+def _spell(value):
+    """A value as part of a folder's name: letters, digits, `.`, `_`, `+`."""
+    if isinstance(value, (tuple, list)):
+        return "_".join(map(_spell, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    if value is None:
+        return "any"
+    return str(value).lower().replace(" ", "_")
