@@ -21,8 +21,8 @@ class DataFileError(ValueError):
     """
 
     def __init__(self, path, reason):
-        super().__init__(path, reason)
         self.path = os.fspath(path)
+        super().__init__(self.path, reason)
         self.reason = reason
 
     def __str__(self):

@@ -8,9 +8,7 @@ import warnings
 import tensorflow_datasets as tfds
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.datasets.example_values import empty_value
-from keras_xkd.datasets.example_values import stored_value
-from keras_xkd.datasets.file_error import DataFileError
+from keras_xkd.datasets.examples import read_example
 from keras_xkd.datasets.preparation import Preparation
 
 ON_ERROR = ("raise", "skip", "absent")
@@ -213,7 +211,10 @@ class MultimodalBuilder(
     def _generate_examples(self, split, samples):
         written = 0
         for key, example in samples:
-            example = self._read(split, key, example)
+            example, problems = read_example(
+                example, self.info.features, self.on_error
+            )
+            self._found += [{"split": split, "key": key} | p for p in problems]
             if example is not None:
                 written += 1
                 yield key, example
@@ -222,51 +223,6 @@ class MultimodalBuilder(
                 f"No sample is left in the split {split!r} of {self._folder}."
                 + "".join(f"\n{f['file']}: {f['reason']}" for f in self._found)
             )
-
-    def _read(self, split, key, example):
-        """The example as tensorflow-datasets takes it, or None to skip it."""
-        features = self.info.features
-        optional = features["present"] if "present" in features else {}
-        values, found = {}, []
-        for name, value in example.items():
-            try:
-                value = value() if callable(value) else value
-            except DataFileError as error:
-                if self.on_error == "raise":
-                    raise
-                value = None
-                found.append((name, error))
-            values[name] = value
-        lost = [n for n, v in values.items() if v is None and n not in optional]
-        if lost and not found:
-            raise ValueError(
-                f"Sample {key!r} of the split {split!r} has no {lost[0]!r}, "
-                "and the features do not say that it may be absent."
-            )
-        none = optional and all(values.get(n) is None for n in optional)
-        skip = bool(found and (self.on_error == "skip" or lost or none))
-        self._found += [
-            {
-                "split": split,
-                "key": key,
-                "modality": name,
-                "file": error.path,
-                "reason": error.reason,
-                "skipped": skip,
-            }
-            for name, error in found
-        ]
-        if skip:
-            return None
-        present = {name: values.get(name) is not None for name in optional}
-        values = {
-            name: empty_value(features[name])
-            if values.get(name) is None
-            else stored_value(features[name], values[name])
-            for name in features
-            if name != "present"
-        }
-        return values | ({"present": present} if optional else {})
 
     def _download_and_prepare(self, dl_manager, download_config=None):
         super()._download_and_prepare(dl_manager, download_config)

@@ -1,0 +1,72 @@
+"""Builders for tensorflow-datasets, which is imported when they are used."""
+
+import importlib
+
+from keras_xkd.api_export import keras_xkd_export
+
+# Classes and their modules. The modules import tensorflow-datasets.
+BUILDERS = {
+    "AVMNIST": "av_mnist",
+    "PairedMedia": "paired_media",
+    "RAVDESS": "ravdess",
+    "UCF101": "ucf101",
+}
+CLASSES = {"MultimodalBuilder": "multimodal_builder"} | BUILDERS
+
+
+@keras_xkd_export("keras_xkd.datasets.builders")
+def builders():
+    """The builders of this package, `{name: class}`.
+
+    The names are those that `builder` and `keras_xkd.data.load` take.
+
+    Example:
+
+    >>> "ravdess" in keras_xkd.datasets.builders()
+    True
+    """
+    return {name.lower(): builder_class(name) for name in sorted(BUILDERS)}
+
+
+@keras_xkd_export("keras_xkd.datasets.builder")
+def builder(name, **kwargs):
+    """A builder by name: one of this package or of tensorflow-datasets.
+
+    Args:
+        name: A key of `keras_xkd.datasets.builders()`, or else what
+            `tfds.builder` takes, with a configuration if wanted:
+            `"mnist"`, `"name/configuration"`.
+        **kwargs: Arguments of the builder, such as `manual_dir` and `data_dir`.
+
+    Example:
+
+    ```python
+    builder = keras_xkd.datasets.builder("ravdess", manual_dir="downloads")
+    ```
+    """
+    head, slash, config = str(name).partition("/")
+    ours = {known.lower(): known for known in BUILDERS}
+    if head in ours:
+        head = builder_class(ours[head]).name
+    return import_tfds().builder(head + slash + config, **kwargs)
+
+
+def builder_class(name):
+    """The class of this name, from its module."""
+    import_tfds()
+    module = importlib.import_module(f"keras_xkd.datasets.{CLASSES[name]}")
+    return getattr(module, name)
+
+
+def import_tfds():
+    """tensorflow-datasets, or an error that names the extra."""
+    try:
+        import tensorflow_datasets
+    except ImportError as error:
+        raise ImportError(
+            "The builders of keras_xkd.datasets need tensorflow-datasets, "
+            "which is not installed. Install the extra `data` of this package: "
+            '`pip install "keras-xkd[data]"`.',
+            name="tensorflow_datasets",
+        ) from error
+    return tensorflow_datasets
