@@ -21,6 +21,8 @@ GOLDEN = pathlib.Path(__file__).parent / "golden" / "public_api.txt"
 
 FRAMEWORKS = {"jax", "jaxlib", "tensorflow", "torch"}
 OPTIONAL = {
+    "PIL",
+    "av",
     "keras_hub",
     "matplotlib",
     "safetensors",
