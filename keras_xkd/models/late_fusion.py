@@ -1,8 +1,10 @@
 import keras
+from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import KeepsState
 from keras_xkd.layers.fusion import Fusion
+from keras_xkd.layers.modality_dropout import ModalityDropout
 from keras_xkd.utils.graph import squashing_of
 from keras_xkd.utils.modalities import modalities_of
 from keras_xkd.utils.modalities import presence
@@ -56,7 +58,12 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
         units: Number of classes: the head is one `Dense` layer, as in the
             paper of UMT.
         head: A layer from fused features to logits, in the place of `units`.
-        fusion: How features are merged, see `keras_xkd.layers.Fusion`.
+        fusion: How features are merged: a `keras_xkd.layers.Fusion`, or its
+            mode.
+        dropout: A `keras_xkd.layers.ModalityDropout`, or its rate, that drops
+            features in training: those of a dropped encoder are absent for
+            the fusion. What `encode` returns stays whole, so that UMT goes on
+            teaching every encoder. None for no dropout.
         name, dtype: See `keras.Model`.
 
     Raises:
@@ -76,6 +83,7 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
         units=None,
         head=None,
         fusion="concat",
+        dropout=None,
         name=None,
         dtype=None,
     ):
@@ -93,7 +101,18 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
             sorted({m for e in encoders.values() for m in modalities_of(e)})
         )
         self.units = units
-        self.fusion = Fusion(fusion, dtype=self.dtype_policy, name="fusion")
+        policy = self.dtype_policy
+        self.fusion = fusion
+        if not isinstance(fusion, Fusion):
+            self.fusion = Fusion(fusion, dtype=policy, name="fusion")
+        self.dropout = dropout
+        if isinstance(dropout, (int, float, dict)):
+            self.dropout = ModalityDropout(dropout, name="dropout")
+        if not isinstance(self.dropout, (ModalityDropout, type(None))):
+            raise ValueError(
+                "`dropout` must be a `ModalityDropout`, its rate or None. "
+                f"Received: dropout={dropout!r}"
+            )
         if head is not None and not isinstance(head, keras.layers.Layer):
             raise ValueError(
                 "`head` must be a Keras layer, from fused features to logits. "
@@ -101,7 +120,6 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
             )
         self.head = head
         if head is None:
-            policy = self.dtype_policy
             self.head = keras.layers.Dense(units, dtype=policy, name="head")
         self._build(symbolic_inputs(self.encoders.values()))
 
@@ -123,9 +141,18 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
         Args:
             features: What `encode` returns.
             present: What `present` returns; None if nothing is absent.
-            training: Passed on to the head.
+            training: Whether to drop modalities; passed on to the head.
         """
+        if self.dropout is not None and training:
+            features, present = self._drop(features, present)
         return self.head(self.fusion(features, present), training=training)
+
+    def _drop(self, features, present):
+        """The features after the dropout, and which there still are."""
+        ones = ops.ones_like(next(iter(features.values()))[:, 0])
+        present = {**dict.fromkeys(features, ones), **(present or {})}
+        kept = self.dropout({**features, "present": present}, training=True)
+        return {name: kept[name] for name in features}, kept["present"]
 
     def present(self, x):
         """Which samples each encoder can answer, `{encoder: (batch,)}`.
@@ -151,6 +178,8 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
                     f"'features'. Received: {found}. Pool over positions first."
                 )
         self.widths = {name: f.shape[-1] for name, f in features.items()}
+        if self.dropout is not None:
+            self.decide(features, training=True)  # Knows all names of rates.
         squashing = squashing_of(self.decide(features))
         if squashing:
             raise ValueError(
@@ -161,13 +190,16 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
+        # `quantize` changes the head that `units` stands for.
+        own = self.units is None or self.head.dtype_policy != self.dtype_policy
         return {
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "encoders": {n: serialize(e) for n, e in self.encoders.items()},
-            "units": self.units,
-            "head": serialize(self.head) if self.units is None else None,
-            "fusion": self.fusion.mode,
+            "units": None if own else self.units,
+            "head": serialize(self.head) if own else None,
+            "fusion": serialize(self.fusion),
+            "dropout": serialize(self.dropout),
         }
 
     @classmethod

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_xkd.layers import Fusion
+from keras_xkd.layers import ModalityDropout
 from keras_xkd.models import LateFusion
 from tests.distiller_case import make_data
 from tests.distiller_case import set_weights
@@ -66,13 +68,122 @@ def test_absent_features_are_zeros():
     assert model.present(x) == {}
 
 
+FUSIONS = {
+    "attention": {"fusion": "attention"},
+    "placeholder": {"fusion": Fusion("concat", placeholder=True)},
+}
+
+
+@pytest.mark.parametrize("how", FUSIONS)
+def test_fusions_with_weights(how, tmp_path):
+    x, y = make_data(8)
+    model = make(units=3, **FUSIONS[how])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    broken = {**x, "image": x["image"].copy()}
+    broken["image"][:3] = np.nan
+    broken["present"] = {"image": (np.arange(8) >= 3).astype("float32")}
+    before = [np.array(v) for v in model.fusion.get_weights()]
+    model.train_on_batch(broken, y)
+    after = model.fusion.get_weights()
+    moved = [not np.array_equal(a, b) for a, b in zip(before, after)]
+    # Nothing stood in for the audio, which is always there.
+    assert moved == ([False, True] if how == "placeholder" else [True, True])
+    expected = model.predict(broken, verbose=0)
+    assert np.all(np.isfinite(expected))
+    features = {n: to_numpy(v) for n, v in model.encode(broken).items()}
+    fused = to_numpy(model.fusion(features, model.present(broken)))
+    if how == "placeholder":
+        stands = np.tile(after[1], (3, 1))
+        np.testing.assert_array_equal(fused[:3, 5:], stands)
+    else:
+        np.testing.assert_allclose(fused[:3], features["audio"][:3], rtol=1e-6)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(
+        loaded.predict(broken, verbose=0), expected, atol=1e-6
+    )
+
+
+def test_dropout_makes_encoders_absent_in_training_only():
+    x, _ = make_data(64)
+    x["present"] = {"image": (np.arange(64) % 4 > 0).astype("float32")}
+    model = make(units=3, dropout=ModalityDropout({"audio": 1.0}))
+    set_weights(model, 1)
+    plain = make(units=3)
+    plain.set_weights(model.get_weights())
+    expected = plain.predict(x, verbose=0)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
+    # Audio stays where there is nothing else.
+    absent = {
+        **x,
+        "present": {**x["present"], "audio": 1 - x["present"]["image"]},
+    }
+    np.testing.assert_allclose(
+        to_numpy(model(x, training=True)),
+        plain.predict(absent, verbose=0),
+        atol=1e-6,
+    )
+    features = to_numpy(model.encode(x, training=True)["audio"])
+    np.testing.assert_array_equal(features, to_numpy(model.encode(x)["audio"]))
+
+
+def batches(x, y, size):
+    """A pipeline of dict batches, of the kind that the backend likes."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensor_slices((x, y)).batch(size)
+
+    class Data(keras.utils.PyDataset):
+        def __len__(self):
+            return -(-len(y) // size)
+
+        def __getitem__(self, index):
+            rows = slice(index * size, (index + 1) * size)
+            cut = keras.tree.map_structure(lambda v: v[rows], x)
+            return cut, y[rows]
+
+    return Data()
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_trains_with_dropout_from_a_pipeline(marked):
+    """Without the image there is the audio, if one learned to use it."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 96)
+    image = 6 * np.eye(6)[y] + rng.normal(size=(96, 6))
+    audio = np.eye(4)[y] + 0.1 * rng.normal(size=(96, 4))
+    x = {"audio": audio.astype("float32"), "image": image.astype("float32")}
+    if marked:
+        x["present"] = {n: np.ones(96, "float32") for n in ("audio", "image")}
+        x["present"]["audio"][:9] = 0
+    model = make(
+        units=3, fusion="mean", dropout=ModalityDropout({"image": 0.7}, seed=1)
+    )
+    set_weights(model, 1)
+    drawn = to_numpy(model.dropout.seed_generator.state.value).copy()
+    model.compile(
+        keras.optimizers.Adam(0.03), "sparse_categorical_crossentropy"
+    )
+    history = model.fit(
+        batches(x, y, 24), epochs=12, shuffle=False, verbose=0
+    ).history
+    assert np.all(np.isfinite(history["loss"]))
+    state = to_numpy(model.dropout.seed_generator.state.value)
+    assert not np.array_equal(drawn, state)
+    lost = {**x, "image": np.full_like(x["image"], np.nan)}
+    lost["present"] = {"image": np.zeros(96, "float32")}
+    found = model.predict(lost, verbose=0).argmax(1)
+    assert np.mean(found == y) > 0.9
+
+
 @pytest.mark.parametrize("how", ["units", "head", "sum"])
 def test_saves_trained_and_loads(how, tmp_path):
     x, y = make_data(16)
     arguments = {
         "units": {"units": 3},
         "head": {"head": keras.Sequential([layers.Dense(4), layers.Dense(3)])},
-        "sum": {"units": 3, "fusion": "sum"},
+        "sum": {"units": 3, "fusion": "sum", "dropout": {"audio": 0.5}},
     }[how]
     model = make(**arguments)
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -90,6 +201,11 @@ def test_saves_trained_and_loads(how, tmp_path):
         loaded.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6
     )
     assert loaded.fusion.mode == model.fusion.mode
+    assert loaded.units == model.units
+    if how == "sum":
+        assert loaded.dropout.rate == {"audio": 0.5}
+        config = {**model.get_config(), "fusion": "sum", "dropout": None}
+        assert LateFusion.from_config(config).fusion.mode == "sum"
 
 
 @pytest.mark.filterwarnings("ignore")  # Of the exporter itself.
@@ -164,6 +280,9 @@ def test_missing_modality_is_named_and_costs_nothing():
         ({"head": "x"}, "must be a Keras layer.*head='x'"),
         ({"head": layers.Dense(3, activation="softmax")}, "ends in a softmax"),
         ({"units": 3, "fusion": "product"}, "`mode` must be one of"),
+        ({"units": 3, "dropout": "x"}, "`dropout` must be .*dropout='x'"),
+        ({"units": 3, "dropout": 2}, "must lie between 0 and 1"),
+        ({"units": 3, "dropout": {"text": 0.5}}, r"\['text'\].*\['audio'"),
     ],
 )
 def test_refuses(arguments, message):
