@@ -3,8 +3,9 @@
 Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
 `test_step` of a `Distiller` on its backend; `no_gradient`, which runs a
 function without recording it for differentiation; `outside_trace`, which runs
-a function that makes variables while a step is traced; and `KeepsState`, a
-mixin of models whose steps may raise. `padding_of` is the same for all.
+a function that makes variables while a step is traced; `KeepsState`, a mixin of
+models whose steps may raise; and `as_dataset`, which makes batches what `fit`
+takes. `padding_of` is the same for all.
 """
 
 import keras
@@ -13,16 +14,19 @@ from keras_xkd.backend.padding import padding_of
 
 match keras.backend.backend():
     case "jax":
+        from keras_xkd.backend.jax_data import as_dataset
         from keras_xkd.backend.jax_state import KeepsState
         from keras_xkd.backend.jax_trainer import BackendTrainer
         from keras_xkd.backend.jax_trainer import no_gradient
         from keras_xkd.backend.jax_trainer import outside_trace
     case "tensorflow":
+        from keras_xkd.backend.tensorflow_data import as_dataset
         from keras_xkd.backend.tensorflow_trainer import BackendTrainer
         from keras_xkd.backend.tensorflow_trainer import KeepsState
         from keras_xkd.backend.tensorflow_trainer import no_gradient
         from keras_xkd.backend.tensorflow_trainer import outside_trace
     case "torch":
+        from keras_xkd.backend.torch_data import as_dataset
         from keras_xkd.backend.torch_trainer import BackendTrainer
         from keras_xkd.backend.torch_trainer import KeepsState
         from keras_xkd.backend.torch_trainer import no_gradient

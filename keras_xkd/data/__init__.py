@@ -1,5 +1,6 @@
-"""Views of data: few labels, no labels, missing or degraded modalities."""
+"""Batches of data sets; views with few labels, none, or less modalities."""
 
+from keras_xkd.data.load import load
 from keras_xkd.data.views import degrade
 from keras_xkd.data.views import few_labels
 from keras_xkd.data.views import hide_labels
@@ -11,6 +12,7 @@ __all__ = [
     "degrade",
     "few_labels",
     "hide_labels",
+    "load",
     "missing",
     "take",
     "unlabelled",

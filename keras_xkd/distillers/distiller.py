@@ -16,6 +16,7 @@ from keras_xkd.utils.monitoring import choose_modes
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
+from keras_xkd.utils.quiet_reading import QuietReading
 from keras_xkd.utils.random_state import random_states
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.task_loss import resolve_task_loss
@@ -27,7 +28,9 @@ from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
-class Distiller(BackendTrainer, Step, Comparing, CompileArguments, RoleModel):
+class Distiller(
+    QuietReading, BackendTrainer, Step, Comparing, CompileArguments, RoleModel
+):
     """Trains networks that play roles, by named loss terms.
 
     A method is a subclass with one function, `compute_losses`, which runs the

@@ -1,0 +1,256 @@
+import numpy as np
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.backend import as_dataset
+from keras_xkd.data import rows as rows_lib
+from keras_xkd.data import views
+from keras_xkd.data.batches import Batches
+from keras_xkd.data.batches import check_length
+
+
+@keras_xkd_export("keras_xkd.data.load")
+def load(
+    dataset,
+    modalities=None,
+    split="train",
+    *,
+    batch_size=32,
+    label="label",
+    few_labels=None,
+    unlabelled=None,
+    missing=None,
+    length=None,
+    padding_mask=(),
+    preprocess=(),
+    shuffle=True,
+    seed=0,
+    drop_remainder=False,
+    workers=1,
+    prefetch=4,
+    data_dir=None,
+    manual_dir=None,
+    builder_kwargs=None,
+):
+    """Batches of a multimodal data set, as `fit` takes them.
+
+    Reads any data set of tensorflow-datasets, those of `keras_xkd.datasets`
+    among them, and prepares it first where that has not been done. Batches
+    are made in threads while the model trains. What is returned is a
+    `tf.data.Dataset` on TensorFlow, a `torch.utils.data.DataLoader` on PyTorch
+    and a Grain data set on JAX, with the same batches in the same order.
+
+    Each batch is `(x, y)`, or `x` without labels: `x` is a dict with an array
+    for each modality, `x["sample_id"]`, the row of each sample in the split,
+    and `x["present"]` if a sample may lack a modality.
+
+    Example:
+
+    ```python
+    train = keras_xkd.data.load(
+        "ravdess",
+        ["video", "audio"],
+        "train",
+        manual_dir="~/RAVDESS",
+        length={"video": 16, "audio": 48_000},
+        preprocess=[video_encoder.preprocess],
+        batch_size=32,
+    )
+    distiller.fit(train, epochs=10)
+    ```
+
+    Pairs of two data sets that share their classes:
+
+    ```python
+    train = keras_xkd.data.load({"image": "mnist", "audio": "spoken_digit"})
+    ```
+
+    Args:
+        dataset: Name of a data set, or a builder of tensorflow-datasets. Or a
+            dict `{modality: name or builder}`: samples are then paired by
+            their label. Each of several data sets has one feature of the name
+            of its modality, or `modalities` says which.
+        modalities: The features to read: a name, a list, or a dict `{modality:
+            feature}` which renames them. By default all but the label.
+        split: Split in the notation of tensorflow-datasets, such as
+            `"train[:80%]"`.
+        batch_size: Samples in a batch.
+        label: Name of the feature with the label; None for batches without.
+        few_labels: Keeps only that many samples of each class, those of
+            `keras_xkd.data.few_labels`.
+        unlabelled: Leaves out as many samples of each class, and all labels:
+            what `few_labels` with the same number and seed does not keep.
+        missing: Dict `{modality: fraction}` of samples that lose a modality,
+            as in `keras_xkd.data.missing`.
+        length: Dict `{modality: n}`. Sequences (frames of a video, samples of
+            audio, steps of features) are cut or padded with zeros to `n`.
+            Without it they are padded to the longest of their batch, and JAX
+            compiles a step for each length that occurs.
+        padding_mask: Modalities that come as `{"frames": values,
+            "padding_mask": mask}`, with a mask of shape `(batch, n)`, true
+            where a sequence was not padded.
+        preprocess: A function from `x` to `x`, or a list of them, such as the
+            `preprocess` of encoders. They get NumPy arrays (text: of `str`),
+            in the threads that make the batches.
+        shuffle: Whether every epoch has a random order of its own.
+        seed: Seed of order, choices and pairs.
+        drop_remainder: Whether to leave out a last batch that is shorter.
+        workers: Number of threads. More than one pays where most of the work
+            is in decoding large images.
+        prefetch: Number of batches that are made ahead.
+        data_dir: Where tensorflow-datasets keeps what it prepared, for data
+            sets given by name.
+        manual_dir: Folder with the files of a data set that is not prepared
+            yet, for those that cannot be downloaded.
+        builder_kwargs: Dict of further arguments for the builder of a data set
+            given by name.
+
+    Returns:
+        A `tf.data.Dataset`, a `torch.utils.data.DataLoader` or, on JAX, a
+        `grain.IterDataset`. Its method `in_order()` returns the same samples
+        unshuffled.
+
+    Raises:
+        ValueError: If a split, a modality or a label does not exist, or an
+            argument is out of range; while iterating, if samples differ in
+            more than their length.
+        ImportError: If tensorflow-datasets or Grain is not installed.
+    """
+    _check_positive(batch_size=batch_size, workers=workers, prefetch=prefetch)
+    rows = _open(
+        dataset,
+        modalities,
+        split,
+        label,
+        seed,
+        data_dir=data_dir,
+        manual_dir=manual_dir,
+        builder_kwargs=builder_kwargs,
+    )
+    check_length(length or {}, rows.features)
+    _check_names("padding_mask", padding_mask, rows.features)
+    kept, labels = _view(rows, few_labels, unlabelled, seed)
+    settings = dict(
+        batch_size=batch_size,
+        length=length or {},
+        masked=tuple(padding_mask),
+        masks=_masks(rows, missing, seed),
+        labels=labels,
+        preprocess=[preprocess] if callable(preprocess) else list(preprocess),
+        drop_remainder=drop_remainder,
+    )
+    if len(Batches(rows, kept, **settings)) == 0:
+        raise ValueError(
+            f"{rows.name} has {len(kept)} samples to choose from, less than a "
+            f"batch. Received: batch_size={batch_size}, "
+            f"drop_remainder={drop_remainder}"
+        )
+
+    def make_batches(epoch, shuffle=shuffle):
+        order = kept
+        if shuffle:
+            order = np.random.default_rng((seed, epoch)).permutation(kept)
+        return Batches(rows, order, **settings)
+
+    def in_order():
+        return _as_dataset(
+            lambda epoch: make_batches(epoch, shuffle=False), rows, length,
+            workers, prefetch,
+        )  # fmt: skip
+
+    result = _as_dataset(make_batches, rows, length, workers, prefetch)
+    result.in_order = in_order
+    return result
+
+
+def _open(dataset, modalities, split, label, seed, **opening):
+    if not isinstance(dataset, dict):
+        builder = rows_lib.open_builder(dataset, **opening)
+        if label == "label" and label not in builder.info.features:
+            label = None
+        return rows_lib.Rows(builder, split, modalities, label)
+    if len(dataset) < 2 or label is None:
+        raise ValueError(
+            "Samples are paired by their label: `dataset` must be a dict of "
+            "two data sets or more, and `label` the name of a feature. "
+            f"Received: dataset={dataset}, label={label}"
+        )
+    features = modalities if isinstance(modalities, dict) else {}
+    rows = {}
+    for m, part in dataset.items():
+        builder = rows_lib.open_builder(part, **opening)
+        chosen = {m: features.get(m, m)}
+        rows[m] = rows_lib.Rows(builder, split, chosen, label)
+    return rows_lib.PairedRows(rows, seed)
+
+
+def _view(rows, few_labels, unlabelled, seed):
+    """The rows that are kept, and what replaces their labels."""
+    if few_labels is not None and unlabelled is not None:
+        raise ValueError(
+            "Give either `few_labels` or `unlabelled`. Received: "
+            f"few_labels={few_labels}, unlabelled={unlabelled}"
+        )
+    everything = np.arange(len(rows))
+    if few_labels is None and unlabelled is None:
+        return everything, False if rows.label is None else None
+    if rows.label is None:
+        raise ValueError(
+            f"{rows.name} has no label to choose samples by. Received: "
+            f"few_labels={few_labels}, unlabelled={unlabelled}"
+        )
+    x = {"row": everything}
+    labels = rows.labels()
+    if few_labels is not None:
+        x, _ = views.few_labels(x, labels, few_labels, seed)
+        return x["row"], labels
+    return views.unlabelled(x, labels, unlabelled, seed)["row"], False
+
+
+def _masks(rows, missing, seed):
+    """Which rows keep a modality, `{modality: (N,)}`."""
+    if not missing:
+        return {}
+    x = {m: np.zeros(len(rows), "bool") for m in rows.features}
+    return views.missing(x, missing, seed)["present"]
+
+
+def _as_dataset(make_batches, rows, length, workers, prefetch):
+    epochs = _import_epochs().Epochs(make_batches, workers, prefetch)
+    open_axes = [
+        m
+        for m in rows.features
+        if rows.unknown_axes(m) and m not in (length or {})
+    ]
+    return as_dataset(epochs, open_axes)
+
+
+def _import_epochs():
+    try:
+        from keras_xkd.data import epochs
+    except ImportError as error:
+        raise ImportError(
+            "Batches are made by Grain, which is not installed. Install it, "
+            "or the extra `data` of this package: "
+            '`pip install "keras-xkd[data]"`.',
+            name="grain",
+        ) from error
+    return epochs
+
+
+def _check_names(argument, names, modalities):
+    if isinstance(names, str) or set(names) - set(modalities):
+        raise ValueError(
+            f"`{argument}` must be a list of modalities among "
+            f"{list(modalities)}. Received: {argument}={names!r}"
+        )
+
+
+def _check_positive(**arguments):
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            value = 0
+        if value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: "
+                f"{name}={arguments[name]!r}"
+            )

@@ -1,0 +1,36 @@
+import contextlib
+import warnings
+
+
+class QuietReading:
+    """A mixin of models: no warnings about data sets that are as they should.
+
+    Keras says that `shuffle=True` "was passed" where nobody passed it; and
+    that a Grain data set, which it does not ask for its length, ran out of
+    data, at the end of the first epoch.
+    """
+
+    def fit(self, x=None, *args, **kwargs):
+        with _quiet(x, kwargs):
+            return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        with _quiet(x, kwargs):
+            return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        with _quiet(x, kwargs):
+            return super().predict(x, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def _quiet(x, given):
+    with warnings.catch_warnings():
+        if "shuffle" not in given:
+            warnings.filterwarnings("ignore", "`shuffle=True` was passed")
+        ends = not given.get("steps_per_epoch") and not given.get("steps")
+        if ends and any(
+            c.__module__.startswith("grain.") for c in type(x).__mro__
+        ):
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+        yield
