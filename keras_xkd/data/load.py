@@ -4,8 +4,8 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import as_dataset
 from keras_xkd.data import rows as rows_lib
 from keras_xkd.data import views
-from keras_xkd.data.batches import Batches
-from keras_xkd.data.batches import check_length
+from keras_xkd.data.collate import Batches
+from keras_xkd.data.collate import check_length
 
 
 @keras_xkd_export("keras_xkd.data.load")

@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 from keras_xkd import data
-from keras_xkd.data import batches
+from keras_xkd.data import collate
 from keras_xkd.distillers import CrossModalDistiller
 from tests.data.clips import Clips
 from tests.data.clips import Sounds
@@ -277,14 +277,14 @@ def test_refuses(clips, arguments, words):
 
 def test_samples_of_several_sizes():
     with pytest.raises(ValueError, match="'image' differ .*(4, 3).*(5, 3)"):
-        batches.stack("image", [np.ones((2, 4, 3)), np.ones((2, 5, 3))])
+        collate.stack("image", [np.ones((2, 4, 3)), np.ones((2, 5, 3))])
 
 
 @pytest.mark.parametrize("length", [None, 1, 3, 9])
 def test_stack_against_a_loop(length):
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(n, 2)).astype("float32") for n in (3, 0, 5, 1)]
-    result, mask = batches.stack("audio", values, length)
+    result, mask = collate.stack("audio", values, length)
     size = length or 5
     assert result.shape == (4, size, 2) and mask.shape == (4, size)
     for b, value in enumerate(values):
