@@ -1,174 +1,157 @@
-"""The batches of every kind of data set that `fit` takes."""
+"""Batches of arrays from single examples, by their number."""
 
-import math
-
-import keras
 import numpy as np
 
-from keras_xkd.data.teacher_reader import check_ids
-from keras_xkd.data.views import take
 
-# The kind of a data set by the package and the name of one of its classes.
-_KINDS = {
-    ("tensorflow", "DatasetV2"): "tensorflow",
-    ("torch", "DataLoader"): "torch",
-    ("grain", "MapDataset"): "grain",
-    ("grain", "IterDataset"): "grain",
-    ("grain", "DataLoader"): "grain_loader",
-}
+class Batches:
+    """The batches of one epoch, as a sequence.
+
+    Args:
+        rows: Examples, `rows[i]` is `(x, present, label)`.
+        order: Which rows, in which order.
+        batch_size: Rows in a batch; the last one may be shorter.
+        length: Dict `{modality: n}`: its first axis is cut, or padded with
+            zeros, to n. Others are padded to the longest of their batch.
+        masked: Modalities that become `{"frames": values, "padding_mask":
+            mask}`.
+        masks: Dict `{modality: (N,)}`, 0 where a row is to lose a modality.
+        labels: Labels of all rows in the place of their own; False for none.
+        preprocess: Functions from `x` to `x`.
+        drop_remainder: Whether to leave out a last batch that is shorter.
+    """
+
+    def __init__(
+        self,
+        rows,
+        order,
+        batch_size,
+        length=(),
+        masked=(),
+        masks=(),
+        labels=None,
+        preprocess=(),
+        drop_remainder=False,
+    ):
+        self.rows = rows
+        self.order = order
+        self.batch_size = batch_size
+        self.length = dict(length)
+        self.masked = masked
+        self.masks = dict(masks)
+        self.labels = labels
+        self.preprocess = preprocess
+        full, rest = divmod(len(order), batch_size)
+        self.size = full + (rest > 0 and not drop_remainder)
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        start = int(index) * self.batch_size
+        numbers = self.order[start : start + self.batch_size]
+        examples = [self.rows[i] for i in numbers]
+        x = {}
+        for name in examples[0][0]:
+            values = [example[0][name] for example in examples]
+            kept = self.masks.get(name)
+            if kept is not None:
+                values = [
+                    value if kept[i] else empty(value)
+                    for i, value in zip(numbers, values)
+                ]
+            values, mask = stack(name, values, self.length.get(name))
+            x[name] = values
+            if name in self.masked:
+                x[name] = {"frames": values, "padding_mask": mask}
+        present = self._present(numbers, examples)
+        if present:
+            x["present"] = present
+        for function in self.preprocess:
+            x = to_numpy(function(x))
+        x["sample_id"] = np.asarray(numbers, "int64")
+        if self.labels is False:
+            return x
+        if self.labels is not None:
+            return x, self.labels[numbers]
+        return x, np.asarray([example[2] for example in examples])
+
+    def _present(self, numbers, examples):
+        names = {*self.masks, *(m for e in examples for m in e[1])}
+        present = {}
+        for name in sorted(names):
+            there = [example[1].get(name, 1.0) for example in examples]
+            kept = self.masks.get(name)
+            if kept is not None:
+                there = np.minimum(there, kept[numbers])
+            present[name] = np.asarray(there, "float32")
+        return present
 
 
-def kind_of(dataset):
-    """The kind of a data set that can be iterated again and again."""
-    if isinstance(dataset, keras.utils.PyDataset):
-        return "py_dataset"
-    parts = dataset if isinstance(dataset, (tuple, list)) else [dataset]
-    if parts and isinstance(parts[0], dict) and len(parts) < 4:
-        return "arrays"
-    for parent in type(dataset).__mro__:
-        package = parent.__module__.partition(".")[0]
-        if (package, parent.__name__) in _KINDS:
-            return _KINDS[package, parent.__name__]
-    raise ValueError(
-        "`dataset` must be what `fit` takes and can be iterated again: a "
-        "`tf.data.Dataset`, a torch or Grain `DataLoader`, a Grain "
-        "`MapDataset` or `IterDataset`, a `keras.utils.PyDataset`, or arrays: "
-        "a dict `x`, `(x, y)` or `(x, y, sample_weight)`. Received: "
-        f"dataset of type {type(dataset).__name__}"
-    )
+def stack(name, values, length=None):
+    """One array of examples that may differ in length, and their mask.
 
-
-def x_of(batch):
-    """The dict `x` of a batch."""
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
-    if not isinstance(x, dict):
+    Returns:
+        `(values, mask)`: padded with zeros at the end, `(B, length, ...)`;
+        and 1 where there was a value, `(B, length)` and bool. The mask of
+        values without an axis is None.
+    """
+    values = [_decode(value) for value in values]
+    if values[0].ndim == 0:
+        return np.stack(values), None
+    # What is absent may have lost its shape: it is padding all the same.
+    shapes = sorted({v.shape[1:] for v in values if v.size})
+    if len(shapes) > 1:
         raise ValueError(
-            "`x` must be a dict `{modality: array}` with the entry "
-            f"'sample_id'. Received: x of type {type(x).__name__}"
+            f"The examples of '{name}' differ in more than their length: "
+            f"{shapes[:5]}. Prepare them in one size."
         )
-    return x
+    shape = shapes[0] if shapes else values[0].shape[1:]
+    longest = max(map(len, values)) if length is None else length
+    result = np.zeros((len(values), longest, *shape), values[0].dtype)
+    mask = np.zeros((len(values), longest), bool)
+    for i, value in enumerate(values):
+        if value.size:
+            value = value[:longest]
+            result[i, : len(value)] = value
+            mask[i, : len(value)] = True
+    return result, mask
 
 
-def with_x(batch, x):
-    """The same batch with another `x`."""
-    if isinstance(batch, (tuple, list)):
-        return type(batch)([x, *batch[1:]])
-    return x
+def empty(value):
+    """What stands for an example that is taken away."""
+    if isinstance(value, (bytes, str)):
+        return ""
+    return np.zeros_like(value) if np.ndim(value) == 0 else value[:0]
 
 
-def ids_of(x):
-    """The `sample_id` of a batch, int64 `(batch,)`; each of them once."""
-    if "sample_id" not in x:
+def to_numpy(x):
+    """A nested dict of arrays from one of tensors of any backend."""
+    if isinstance(x, dict):
+        return {name: to_numpy(value) for name, value in x.items()}
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    return np.asarray(x)
+
+
+def check_length(length, modalities):
+    """Raises unless a dict gives positive numbers for modalities."""
+    if not isinstance(length, dict) or set(length) - set(modalities):
         raise ValueError(
-            "`x` must have an entry 'sample_id', whole numbers of shape "
-            "`(batch,)` by which the outputs of a teacher are found again. "
-            f"Received: {sorted(x)}"
+            f"`length` must be a dict with keys among {list(modalities)}. "
+            f"Received: length={length!r}"
         )
-    ids = x["sample_id"]
-    if not isinstance(ids, (list, np.ndarray)):
-        ids = keras.ops.convert_to_numpy(ids)
-    ids = check_ids(ids)
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) != len(ids):
-        _refuse_twice(unique[counts > 1])
-    return ids
-
-
-def with_row_numbers(dataset):
-    """Arrays with `sample_id`, by default the number of the row."""
-    x = x_of(dataset)
-    if "sample_id" in x:
-        return dataset
-    rows = np.arange(_rows(x), dtype="int64")
-    return with_x(dataset, {**x, "sample_id": rows})
-
-
-def batches(dataset, batch_size):
-    """`(x, sample_id)` of all batches, each sample once."""
-    seen = set()
-    for batch in _iterate(dataset, batch_size):
-        x = x_of(batch)
-        ids = ids_of(x)
-        listed = ids.tolist()
-        if not seen.isdisjoint(listed):
-            _refuse_twice(sorted(seen.intersection(listed)))
-        seen.update(listed)
-        yield x, ids
-
-
-def few_batches(dataset, batch_size):
-    """`(x, sample_id)` of a few batches: the first, and where that is quick
-    one in the middle and the last."""
-    kind = kind_of(dataset)
-    count = number_of_batches(dataset, batch_size)
-    if kind == "arrays":
-        found = [_slice(dataset, i, batch_size) for i in _three(count)]
-    elif kind == "py_dataset":
-        found = [dataset[i] for i in _three(count)]
-    elif hasattr(dataset, "__getitem__") and kind == "grain":
-        found = [dataset[i] for i in _three(count)]
-    else:
-        found = [batch for _, batch in zip(range(1), dataset)]
-    for batch in found:
-        x = x_of(batch)
-        yield x, ids_of(x)
-
-
-def number_of_batches(dataset, batch_size):
-    """How many batches there are, None if that is not known."""
-    kind = kind_of(dataset)
-    if kind == "arrays":
-        return math.ceil(_rows(x_of(dataset)) / batch_size)
-    if kind == "tensorflow":
-        count = int(dataset.cardinality())
-        return count if count >= 0 else None
-    if kind == "py_dataset":
-        if dataset.num_batches is None:
+    for name, value in length.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            value = 0
+        if value < 1:
             raise ValueError(
-                "`dataset` must end: each sample is cached once. Received: a "
-                "PyDataset with num_batches=None"
+                f"The `length` of '{name}' must be a positive integer. "
+                f"Received: {length[name]!r}"
             )
-        return dataset.num_batches
-    try:
-        return len(dataset)
-    except TypeError:
-        return None
 
 
-def _iterate(dataset, batch_size):
-    kind = kind_of(dataset)
-    if kind == "arrays":
-        count = number_of_batches(dataset, batch_size)
-        return (_slice(dataset, i, batch_size) for i in range(count))
-    if kind == "py_dataset":
-        return map(dataset.__getitem__, range(dataset.num_batches))
-    return iter(dataset)
-
-
-def _slice(arrays, index, batch_size):
-    rows = slice(index * batch_size, (index + 1) * batch_size)
-    return take(x_of(arrays), rows)
-
-
-def _three(count):
-    return sorted({0, count // 2, count - 1}) if count else []
-
-
-def _rows(x):
-    return len(np.asarray(next(iter(_leaves(x)))))
-
-
-def _leaves(value):
-    if not isinstance(value, dict):
-        yield value
-        return
-    for inner in value.values():
-        yield from _leaves(inner)
-
-
-def _refuse_twice(ids):
-    raise ValueError(
-        "Each sample must come once, with a `sample_id` of its own; repeat "
-        "a data set after its teacher is cached. Received twice: sample_id "
-        f"{list(map(int, ids[:10]))}"
-    )
+def _decode(value):
+    if isinstance(value, (bytes, str)):
+        text = value.decode() if isinstance(value, bytes) else value
+        return np.asarray(text, object)
+    return np.asarray(value)
