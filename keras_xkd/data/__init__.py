@@ -1,5 +1,7 @@
 """Batches of data sets; views with few labels, none, or less modalities."""
 
+from keras_xkd.data.cache_teacher import add_teacher_outputs
+from keras_xkd.data.cache_teacher import cache_teacher
 from keras_xkd.data.load import load
 from keras_xkd.data.views import degrade
 from keras_xkd.data.views import few_labels
@@ -9,6 +11,8 @@ from keras_xkd.data.views import take
 from keras_xkd.data.views import unlabelled
 
 __all__ = [
+    "add_teacher_outputs",
+    "cache_teacher",
     "degrade",
     "few_labels",
     "hide_labels",

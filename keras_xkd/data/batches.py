@@ -1,5 +1,6 @@
 """The batches of every kind of data set that `fit` takes."""
 
+import itertools
 import math
 
 import keras
@@ -101,14 +102,14 @@ def few_batches(dataset, batch_size):
     one in the middle and the last."""
     kind = kind_of(dataset)
     count = number_of_batches(dataset, batch_size)
+    indexed = hasattr(dataset, "__getitem__") and kind == "grain"
     if kind == "arrays":
-        found = [_slice(dataset, i, batch_size) for i in _three(count)]
-    elif kind == "py_dataset":
-        found = [dataset[i] for i in _three(count)]
-    elif hasattr(dataset, "__getitem__") and kind == "grain":
+        x = _numpy(x_of(dataset))
+        found = [_slice(x, i, batch_size) for i in _three(count)]
+    elif kind == "py_dataset" or indexed:
         found = [dataset[i] for i in _three(count)]
     else:
-        found = [batch for _, batch in zip(range(1), dataset)]
+        found = itertools.islice(dataset, 1)
     for batch in found:
         x = x_of(batch)
         yield x, ids_of(x)
@@ -139,15 +140,21 @@ def _iterate(dataset, batch_size):
     kind = kind_of(dataset)
     if kind == "arrays":
         count = number_of_batches(dataset, batch_size)
-        return (_slice(dataset, i, batch_size) for i in range(count))
+        x = _numpy(x_of(dataset))
+        return (_slice(x, i, batch_size) for i in range(count))
     if kind == "py_dataset":
         return map(dataset.__getitem__, range(dataset.num_batches))
     return iter(dataset)
 
 
-def _slice(arrays, index, batch_size):
-    rows = slice(index * batch_size, (index + 1) * batch_size)
-    return take(x_of(arrays), rows)
+def _slice(x, index, batch_size):
+    return take(x, slice(index * batch_size, (index + 1) * batch_size))
+
+
+def _numpy(value):
+    if isinstance(value, dict):
+        return {key: _numpy(inner) for key, inner in value.items()}
+    return np.asarray(value)
 
 
 def _three(count):

@@ -86,6 +86,8 @@ def features_before_head(network):
         ValueError: If the network is not made like that. The message says
             why and asks for a dict of outputs or for `keras_xkd.models.tap`.
     """
+    if getattr(network, "tapped_features", None) is not None:
+        return network.tapped_features  # It says so itself.
     tensor = output_structure(network)
     if tensor is None:
         _refuse(network, "is neither a Functional nor a Sequential model")
@@ -128,11 +130,48 @@ def calls_of(network, layer):
     return found
 
 
+def operations_behind(tensor):
+    """All that a tensor is computed with, its inputs included, by id."""
+    found, seen, queue = {}, set(), [tensor]
+    while queue:
+        tensor = queue.pop()
+        node = _node(tensor)
+        if id(node) not in seen:
+            seen.add(id(node))
+            operation = tensor._keras_history.operation
+            found[id(operation)] = operation
+            queue.extend(node.input_tensors)
+    return found
+
+
+def positions_before(tensor):
+    """The last tensor with positions that a pooled one was made from, or None.
+
+    Walks back from `(batch, width)` as long as there is one tensor to come
+    from. What no weight has touched, such as pixels, is no tensor of positions.
+    """
+    while len(tensor.shape) == 2:
+        inputs = _node(tensor).input_tensors
+        deep = [x for x in inputs if len(x.shape) > 2]
+        if len(deep) != 1 and len(inputs) != 1:
+            return None
+        tensor = deep[0] if len(deep) == 1 else inputs[0]
+        if isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
+            return None
+    learned = any(
+        getattr(operation, "weights", ())
+        for operation in operations_behind(tensor).values()
+    )
+    return tensor if learned and len(tensor.shape) > 2 else None
+
+
 def squashing_of(tensor):
     """The name of the softmax or sigmoid that a tensor comes from, or None."""
     if not isinstance(tensor, keras.KerasTensor):
         return None
     operation = tensor._keras_history.operation
+    if getattr(operation, "squashing", None):
+        return operation.squashing  # What a stand-in says of its network.
     if isinstance(operation, keras.Model):
         inner = output_structure(operation)
         flat = keras.tree.flatten(inner)

@@ -131,8 +131,11 @@ def presence(x, model):
     """Which samples a network can answer, shape `(batch,)`, or None for all.
 
     A network that reads `present` itself copes with absent modalities and
-    needs only one of them; any other network needs them all.
+    needs only one of them; any other network needs them all. A stand-in for a
+    network says it itself, in a method `presence`.
     """
+    if hasattr(model, "presence"):
+        return model.presence(x)
     if not isinstance(x, dict) or "present" not in x:
         return None
     names = [*modalities_of(model), *(n for n in optional_of(model) if n in x)]
