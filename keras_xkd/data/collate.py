@@ -10,9 +10,9 @@ class Batches:
         rows: Examples, `rows[i]` is `(x, present, label)`.
         order: Which rows, in which order.
         batch_size: Rows in a batch; the last one may be shorter.
-        length: Dict `{modality: n}`: its first axis is cut, or padded with
-            zeros, to n. Others are padded to the longest of their batch.
-        masked: Modalities that become `{"frames": values, "padding_mask":
+        length: Dict `{modality: n}`: sequences are cut, or padded with zeros,
+            to n. Others are padded to the longest of their batch.
+        masked: Sequences that become `{"frames": values, "padding_mask":
             mask}`.
         masks: Dict `{modality: (N,)}`, 0 where a row is to lose a modality.
         labels: Labels of all rows in the place of their own; False for none.
@@ -59,7 +59,10 @@ class Batches:
                     value if kept[i] else empty(value)
                     for i, value in zip(numbers, values)
                 ]
-            values, mask = stack(name, values, self.length.get(name))
+            if name in self.rows.sequences:
+                values, mask = pad(name, values, self.length.get(name))
+            else:
+                values, mask = stack(name, values), None
             x[name] = values
             if name in self.masked:
                 x[name] = {"frames": values, "padding_mask": mask}
@@ -87,25 +90,15 @@ class Batches:
         return present
 
 
-def stack(name, values, length=None):
-    """One array of examples that may differ in length, and their mask.
+def pad(name, values, length=None):
+    """One array of sequences, and where it was not padded.
 
     Returns:
         `(values, mask)`: padded with zeros at the end, `(B, length, ...)`;
-        and 1 where there was a value, `(B, length)` and bool. The mask of
-        values without an axis is None.
+        and true where there was a value, `(B, length)`.
     """
-    values = [_decode(value) for value in values]
-    if values[0].ndim == 0:
-        return np.stack(values), None
-    # What is absent may have lost its shape: it is padding all the same.
-    shapes = sorted({v.shape[1:] for v in values if v.size})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"The examples of '{name}' differ in more than their length: "
-            f"{shapes[:5]}. Prepare them in one size."
-        )
-    shape = shapes[0] if shapes else values[0].shape[1:]
+    values = [np.asarray(value) for value in values]
+    shape = _shape(name, values, lambda value: value.shape[1:])
     longest = max(map(len, values)) if length is None else length
     result = np.zeros((len(values), longest, *shape), values[0].dtype)
     mask = np.zeros((len(values), longest), bool)
@@ -115,6 +108,30 @@ def stack(name, values, length=None):
             result[i, : len(value)] = value
             mask[i, : len(value)] = True
     return result, mask
+
+
+def stack(name, values):
+    """One array of examples of one shape; zeros for those without a value."""
+    values = [_decode(value) for value in values]
+    if values[0].ndim == 0:
+        return np.stack(values)
+    shape = _shape(name, values, lambda value: value.shape)
+    result = np.zeros((len(values), *shape), values[0].dtype)
+    for i, value in enumerate(values):
+        if value.size:
+            result[i] = value
+    return result
+
+
+def _shape(name, values, shape_of):
+    """The shape that all have in common; what is absent may have lost it."""
+    shapes = sorted({shape_of(value) for value in values if value.size})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"The examples of '{name}' have several shapes: {shapes[:5]}. "
+            "Prepare them in one size, or leave this modality out."
+        )
+    return shapes[0] if shapes else shape_of(values[0])
 
 
 def empty(value):
@@ -133,12 +150,12 @@ def to_numpy(x):
     return np.asarray(x)
 
 
-def check_length(length, modalities):
+def check_length(length, sequences):
     """Raises unless a dict gives positive numbers for modalities."""
-    if not isinstance(length, dict) or set(length) - set(modalities):
+    if not isinstance(length, dict) or set(length) - set(sequences):
         raise ValueError(
-            f"`length` must be a dict with keys among {list(modalities)}. "
-            f"Received: length={length!r}"
+            "`length` must be a dict with keys among the modalities that are "
+            f"sequences, {list(sequences)}. Received: length={length!r}"
         )
     for name, value in length.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

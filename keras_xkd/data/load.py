@@ -126,8 +126,8 @@ def load(
         manual_dir=manual_dir,
         builder_kwargs=builder_kwargs,
     )
-    check_length(length or {}, rows.features)
-    _check_names("padding_mask", padding_mask, rows.features)
+    check_length(length or {}, rows.sequences)
+    _check_sequences(padding_mask, rows.sequences)
     kept, labels = _view(rows, few_labels, unlabelled, seed)
     settings = dict(
         batch_size=batch_size,
@@ -216,11 +216,7 @@ def _masks(rows, missing, seed):
 
 def _as_dataset(make_batches, rows, length, workers, prefetch):
     epochs = _import_epochs().Epochs(make_batches, workers, prefetch)
-    open_axes = [
-        m
-        for m in rows.features
-        if rows.unknown_axes(m) and m not in (length or {})
-    ]
+    open_axes = [m for m in rows.sequences if m not in (length or {})]
     return as_dataset(epochs, open_axes)
 
 
@@ -237,11 +233,11 @@ def _import_epochs():
     return epochs
 
 
-def _check_names(argument, names, modalities):
-    if isinstance(names, str) or set(names) - set(modalities):
+def _check_sequences(padding_mask, sequences):
+    if isinstance(padding_mask, str) or set(padding_mask) - set(sequences):
         raise ValueError(
-            f"`{argument}` must be a list of modalities among "
-            f"{list(modalities)}. Received: {argument}={names!r}"
+            "`padding_mask` must be a list of modalities that are sequences, "
+            f"among {list(sequences)}. Received: padding_mask={padding_mask!r}"
         )
 
 

@@ -78,6 +78,9 @@ class Rows:
         self.label = label
         self.modalities = _choose(modalities, features, label, builder.name)
         self.features = {m: features[f] for m, f in self.modalities.items()}
+        self.sequences = [
+            m for m, f in self.features.items() if _is_sequence(f)
+        ]
         self.describes = "present" in features
         if label is not None and label not in features:
             raise ValueError(
@@ -113,11 +116,6 @@ class Rows:
         source = open_source(builder, split, {self.label})
         return np.array([source[i][self.label] for i in range(len(source))])
 
-    def unknown_axes(self, modality):
-        """Whether examples of a modality differ in length."""
-        shape = getattr(self.features[modality], "shape", ())
-        return len(shape) > 0 and shape[0] is None
-
 
 class PairedRows:
     """Pairs of examples of several data sets that share a label.
@@ -135,6 +133,7 @@ class PairedRows:
         self.name = " with ".join(part.name for part in rows.values())
         self.label = "label"
         self.features = {m: part.features[m] for m, part in rows.items()}
+        self.sequences = [m for part in rows.values() for m in part.sequences]
         labels = {m: part.labels() for m, part in rows.items()}
         classes = {m: set(own.tolist()) for m, own in labels.items()}
         shared = sorted(set.intersection(*classes.values()))
@@ -170,9 +169,6 @@ class PairedRows:
     def labels(self):
         return np.array(self._labels)
 
-    def unknown_axes(self, modality):
-        return self.rows[modality].unknown_axes(modality)
-
 
 def import_tfds():
     """The package tensorflow-datasets, or an error that names the extra."""
@@ -205,6 +201,15 @@ def _choose(modalities, features, label, name):
             f"Received: {unknown or modalities}"
         )
     return dict(modalities)
+
+
+def _is_sequence(feature):
+    """Whether the first axis is time, or the like."""
+    if hasattr(feature, "items"):
+        return False
+    return len(feature.shape) > 0 and not isinstance(
+        feature, import_tfds().features.Image
+    )
 
 
 def _skip(features, decoder):

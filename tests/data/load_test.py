@@ -276,15 +276,23 @@ def test_refuses(clips, arguments, words):
 
 
 def test_samples_of_several_sizes():
-    with pytest.raises(ValueError, match="'image' differ .*(4, 3).*(5, 3)"):
-        collate.stack("image", [np.ones((2, 4, 3)), np.ones((2, 5, 3))])
+    with pytest.raises(ValueError, match="'video' have .*(4, 3).*(5, 3)"):
+        collate.pad("video", [np.ones((2, 4, 3)), np.ones((2, 5, 3))])
+    with pytest.raises(ValueError, match="'image' have .*(2, 4).*(3, 4)"):
+        collate.stack("image", [np.ones((2, 4)), np.ones((3, 4))])
+
+
+def test_stack_has_zeros_for_what_is_absent():
+    result = collate.stack("image", [np.ones((2, 3)), np.ones((0, 3))])
+    np.testing.assert_array_equal(result, [np.ones((2, 3)), np.zeros((2, 3))])
+    assert collate.stack("text", [b"one", ""]).tolist() == ["one", ""]
 
 
 @pytest.mark.parametrize("length", [None, 1, 3, 9])
-def test_stack_against_a_loop(length):
+def test_pad_against_a_loop(length):
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(n, 2)).astype("float32") for n in (3, 0, 5, 1)]
-    result, mask = collate.stack("audio", values, length)
+    result, mask = collate.pad("audio", values, length)
     size = length or 5
     assert result.shape == (4, size, 2) and mask.shape == (4, size)
     for b, value in enumerate(values):
