@@ -7,9 +7,13 @@ from keras_xkd.api_export import keras_xkd_export
 # Classes and their modules. The modules import tensorflow-datasets.
 BUILDERS = {
     "AVMNIST": "av_mnist",
+    "CMUMOSEI": "cmu_mosei",
+    "CMUMOSI": "cmu_mosi",
+    "NYUDepthV2": "nyu_depth_v2",
     "PairedMedia": "paired_media",
     "RAVDESS": "ravdess",
     "UCF101": "ucf101",
+    "VEGAS": "vegas",
 }
 CLASSES = {"MultimodalBuilder": "multimodal_builder"} | BUILDERS
 
