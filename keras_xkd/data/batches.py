@@ -86,33 +86,30 @@ def with_row_numbers(dataset):
 
 def batches(dataset, batch_size):
     """`(x, sample_id)` of all batches, each sample once."""
-    seen = set()
-    for batch in _iterate(dataset, batch_size):
-        x = x_of(batch)
-        ids = ids_of(x)
-        listed = ids.tolist()
-        if not seen.isdisjoint(listed):
-            _refuse_twice(sorted(seen.intersection(listed)))
-        seen.update(listed)
-        yield x, ids
+    kind = kind_of(dataset)
+    if kind == "arrays":
+        count = number_of_batches(dataset, batch_size)
+        found = _slices(dataset, batch_size, range(count))
+    elif kind == "py_dataset":
+        found = map(dataset.__getitem__, range(dataset.num_batches))
+    else:
+        found = iter(dataset)
+    return _each_once(found)
 
 
 def few_batches(dataset, batch_size):
-    """`(x, sample_id)` of a few batches: the first, and where that is quick
-    one in the middle and the last."""
+    """The same of a few batches: the first, the middle and the last where
+    that is quick, else the first alone."""
     kind = kind_of(dataset)
     count = number_of_batches(dataset, batch_size)
-    indexed = hasattr(dataset, "__getitem__") and kind == "grain"
+    chosen = sorted({0, count // 2, count - 1}) if count else []
     if kind == "arrays":
-        x = _numpy(x_of(dataset))
-        found = [_slice(x, i, batch_size) for i in _three(count)]
-    elif kind == "py_dataset" or indexed:
-        found = [dataset[i] for i in _three(count)]
+        found = _slices(dataset, batch_size, chosen)
+    elif kind == "py_dataset" or hasattr(dataset, "__getitem__"):
+        found = map(dataset.__getitem__, chosen)
     else:
         found = itertools.islice(dataset, 1)
-    for batch in found:
-        x = x_of(batch)
-        yield x, ids_of(x)
+    return _each_once(found)
 
 
 def number_of_batches(dataset, batch_size):
@@ -136,29 +133,28 @@ def number_of_batches(dataset, batch_size):
         return None
 
 
-def _iterate(dataset, batch_size):
-    kind = kind_of(dataset)
-    if kind == "arrays":
-        count = number_of_batches(dataset, batch_size)
-        x = _numpy(x_of(dataset))
-        return (_slice(x, i, batch_size) for i in range(count))
-    if kind == "py_dataset":
-        return map(dataset.__getitem__, range(dataset.num_batches))
-    return iter(dataset)
+def _each_once(found):
+    seen = set()
+    for batch in found:
+        x = x_of(batch)
+        ids = ids_of(x)
+        listed = ids.tolist()
+        if not seen.isdisjoint(listed):
+            _refuse_twice(sorted(seen.intersection(listed)))
+        seen.update(listed)
+        yield x, ids
 
 
-def _slice(x, index, batch_size):
-    return take(x, slice(index * batch_size, (index + 1) * batch_size))
+def _slices(arrays, batch_size, indices):
+    x = _numpy(x_of(arrays))
+    for i in indices:
+        yield take(x, slice(i * batch_size, (i + 1) * batch_size))
 
 
 def _numpy(value):
     if isinstance(value, dict):
         return {key: _numpy(inner) for key, inner in value.items()}
     return np.asarray(value)
-
-
-def _three(count):
-    return sorted({0, count // 2, count - 1}) if count else []
 
 
 def _rows(x):

@@ -115,6 +115,14 @@ def cache_teacher(
         raise ValueError(
             f"`verbose` must be 0, 1 or 2. Received: verbose={verbose!r}"
         )
+    for name, size in {
+        "batch_size": batch_size,
+        "shard_size": shard_size,
+    }.items():
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {size!r}"
+            )
     if kind_of(dataset) == "arrays":
         numbered = "sample_id" not in x_of(dataset)
         dataset = with_row_numbers(dataset)
@@ -135,7 +143,9 @@ def cache_teacher(
             # The number of a row says little: then all rows are compared.
             look = batches if numbered else few_batches
             job.check(look(dataset, batch_size))
-    _write([job for job in jobs if not job.complete], dataset, batch_size, verbose)
+    _write(
+        [job for job in jobs if not job.complete], dataset, batch_size, verbose
+    )
     readers = {name: TeacherReader(path) for name, path in folders.items()}
     return joined(dataset, readers)
 

@@ -72,17 +72,19 @@ def hash_samples(inputs):
     """A hash of each sample of a nested dict of arrays, uint64 `(batch,)`.
 
     Numbers count by their value: float32 and float64, int32 and int64 are the
-    same where their values are.
+    same where their values are. Zeros at the end do not count, since a sequence
+    may be padded to the longest of its batch.
     """
     leaves = [(path, _comparable(value)) for path, value in _flat(inputs)]
-    head = repr([(p, v.dtype.str, v.shape[1:]) for p, v in leaves]).encode()
+    head = repr([(p, v.dtype.str, v.shape[2:]) for p, v in leaves]).encode()
     start = hashlib.blake2b(head, digest_size=_SIZE)
     size = len(leaves[0][1])
     hashes = np.empty(size, "uint64")
     for row in range(size):
         digest = start.copy()
         for _, value in leaves:
-            digest.update(_bytes(value[row]))
+            content = _bytes(value[row]).rstrip(b"\0")
+            digest.update(len(content).to_bytes(8, "little") + content)
         hashes[row] = int.from_bytes(digest.digest(), "little")
     return hashes
 
@@ -138,9 +140,7 @@ def _comparable(value):
 
 
 def _bytes(row):
-    if isinstance(row, np.ndarray) and row.dtype != object:
-        return row.tobytes()
-    if isinstance(row, np.generic):
+    if isinstance(row, (np.ndarray, np.generic)) and row.dtype != object:
         return row.tobytes()
     texts = np.ravel(np.asarray(row, object)).tolist()
     texts = [t if isinstance(t, bytes) else str(t).encode() for t in texts]

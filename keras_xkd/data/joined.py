@@ -65,6 +65,9 @@ class _JoinedPyDataset(keras.utils.PyDataset):
     def num_batches(self):
         return self.dataset.num_batches
 
+    def __len__(self):
+        return len(self.dataset)
+
     def __getitem__(self, index):
         return self.add(self.dataset[index])
 

@@ -2,6 +2,7 @@ import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.utils import top_logits
+from keras_xkd.utils.modalities import select_modalities
 
 
 @keras_xkd_export("keras_xkd.layers.CachedTeacher")
@@ -94,6 +95,9 @@ class CachedTeacher(keras.Model):
             manifest["squashing"],
             name,
         )
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(select_modalities(inputs, self), training, mask)
 
     def presence(self, x):
         """Which samples the teacher could answer, `(batch,)`; None for all."""
