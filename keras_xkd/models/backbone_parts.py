@@ -54,6 +54,16 @@ def part_for(backbone, kind):
     return part if whole else _copy(part)
 
 
+def max_length(backbone, kind):
+    """How many tokens or frames a backbone can read, or None."""
+    towers = [getattr(backbone, name, None) for name in TOWERS[kind]]
+    for network in (*towers, backbone):
+        for name in ("max_sequence_length", "max_encoder_sequence_length"):
+            if hasattr(network, name):
+                return getattr(network, name)
+    return None
+
+
 def named_inputs(network):
     """The inputs of a model, a dict by name."""
     inputs = input_structure(network)

@@ -6,15 +6,20 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.token_pooling import TokenPooling
 from keras_xkd.models import encoder_graph
 from keras_xkd.models import freezing
+from keras_xkd.models.backbone_parts import max_length
 from keras_xkd.models.backbone_parts import part_for
 from keras_xkd.models.class_tokens import count_leading_tokens
 from keras_xkd.models.class_tokens import find_class_token
 from keras_xkd.models.lora_state import LoraState
+from keras_xkd.models.preprocessing import preprocess
+from keras_xkd.models.preprocessing import saved_preprocessor
+from keras_xkd.models.presets import is_preset
+from keras_xkd.models.presets import open_backbone
+from keras_xkd.models.presets import open_preprocessing
 from keras_xkd.utils.modalities import select_modalities
 
 KINDS = ("image", "text", "audio", "video")
 POOLINGS = ("cls", "mean", "max", "attention")
-_LENGTHS = ("max_sequence_length", "max_encoder_sequence_length")
 
 
 @keras_xkd_export("keras_xkd.models.Encoder")
@@ -84,7 +89,9 @@ class Encoder(keras.Model):
         projection_dim: Width of a linear projection, without bias, of the
             features. None for features as wide as the tokens.
         preprocessor: What `preprocess` uses: a tokenizer, a converter or
-            another layer of keras-hub; that of the preset by default.
+            another layer of keras-hub, which is saved with the encoder, or
+            a function from raw data to what the encoder reads, which is not;
+            that of the preset by default.
         class_token: `"first"` or `"last"`, which token `"cls"` is. Found out
             by default.
         leading_tokens: How many tokens of an image come before its patches.
@@ -124,11 +131,11 @@ class Encoder(keras.Model):
                 f"kind={kind!r}"
             )
         preset = None
-        if isinstance(backbone, (str, os.PathLike)):
-            from keras_xkd.models.presets import open_backbone
-
+        if is_preset(backbone):
             preset = os.fspath(backbone)
             backbone = open_backbone(preset)
+            if preprocessor is None and front_end is None:
+                preprocessor = open_preprocessing(preset, kind)
         network = part_for(backbone, kind)
         over_frames = encoder_graph.reads_frames(network, kind)
         if temporal is not None and not over_frames:
@@ -180,10 +187,7 @@ class Encoder(keras.Model):
         self.preprocessor = preprocessor
         self.preset = preset
         self.modalities = (modality,)
-        self.max_length = next(
-            (getattr(backbone, n) for n in _LENGTHS if hasattr(backbone, n)),
-            None,
-        )
+        self.max_length = max_length(backbone, kind)
         self.arguments = {
             "kind": kind,
             "modality": modality,
@@ -200,6 +204,8 @@ class Encoder(keras.Model):
         if with_lora:
             freezing.start_lora(network, with_lora, lora_rank)
 
+    preprocess = preprocess
+
     def __call__(self, inputs, *args, **kwargs):
         # A Functional model reads other modalities of a batch for its own.
         inputs = select_modalities(inputs, self)
@@ -210,7 +216,7 @@ class Encoder(keras.Model):
         parts = {
             "backbone": self.backbone,
             "front_end": self.front_end,
-            "preprocessor": self.preprocessor,
+            "preprocessor": saved_preprocessor(self),
         }
         return {
             "name": self.name,
