@@ -22,6 +22,7 @@ BENCHMARKS = {
     "step-cost": (1, "operations of a step with two players (JAX)"),
     "video-adviser": (20, "a teacher that watches videos advises a reader"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
+    "loaders": (5, "seconds that kinds of data loaders take"),
     "umt-laziness": (10, "what a weak modality learns beside a strong one"),
     "umt-or-ume": (20, "does the rule choose the better late fusion?"),
     "two-moons": (30, "MKE: a student that outgrows its uni-modal teacher"),
