@@ -101,7 +101,7 @@ def loaders(builder, batch_size):
             def __getitem__(self, index):
                 x, _, label = rows[index]
                 # torch warns of arrays that it must not write to.
-                return {m: value.copy() for m, value in x.items()}, int(label)
+                return {m: np.array(v) for m, v in x.items()}, int(label)
 
         found["torch DataLoader, no workers"] = lambda: (
             torch.utils.data.DataLoader(Examples(), batch_size, shuffle=True)
