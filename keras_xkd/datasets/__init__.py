@@ -20,6 +20,7 @@ from keras_xkd.datasets import av_digits
 from keras_xkd.datasets import correlated_gaussians
 from keras_xkd.datasets import gaussian_information
 from keras_xkd.datasets import latent_factors
+from keras_xkd.datasets import media
 from keras_xkd.datasets import registry
 from keras_xkd.datasets import two_moons
 from keras_xkd.datasets.file_error import DataFileError
@@ -35,6 +36,7 @@ __all__ = sorted(
         "correlated_gaussians",
         "gaussian_information",
         "latent_factors",
+        "media",
         "two_moons",
         *registry.CLASSES,
     ]

@@ -1,0 +1,83 @@
+import contextlib
+
+import numpy as np
+
+from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.datasets.file_error import DataFileError
+from keras_xkd.datasets.file_error import check_file
+from keras_xkd.datasets.media_choices import pair
+
+
+@keras_xkd_export("keras_xkd.datasets.media.read_image")
+def read_image(path, size=None):
+    """A picture, turned upright as its camera noted.
+
+    Args:
+        path: A file that Pillow reads: png, jpg, bmp, webp...
+        size: `(height, width)`, or a number for both, to which it is scaled,
+            without regard to its proportions. None for its own.
+
+    Returns:
+        An array of type uint8 and shape `(height, width, 3)`, RGB.
+    """
+    from PIL import ImageOps
+
+    with _open_image(path) as image:
+        image = ImageOps.exif_transpose(image).convert("RGB")
+        if size is not None:
+            image = image.resize(pair(size)[::-1], _bilinear())
+        return np.array(image)
+
+
+@keras_xkd_export("keras_xkd.datasets.media.read_depth")
+def read_depth(path, size=None):
+    """A map of distances, such as a 16-bit png, in the numbers of the file.
+
+    Args:
+        path: A file of one channel.
+        size: `(height, width)`, or a number for both. Scaling takes the
+            nearest pixel, and so makes up no distance. None for its own.
+
+    Returns:
+        An array of type uint16 and shape `(height, width, 1)`.
+    """
+    with _open_image(path) as image:
+        if len(image.getbands()) != 1 or image.mode == "P":
+            raise DataFileError(
+                path, f"depth has one channel, this is {image.mode}"
+            )
+        depth = np.array(image)
+    if depth.min() < 0 or depth.max() > 65535 or depth.dtype.kind == "f":
+        raise DataFileError(
+            path,
+            "depth is whole numbers up to 65535, this is "
+            f"{depth.dtype} from {depth.min()} to {depth.max()}",
+        )
+    if size is not None:
+        rows, columns = (
+            (np.arange(n) + 0.5) * m // n
+            for n, m in zip(pair(size), depth.shape, strict=True)
+        )
+        depth = depth[rows.astype(int)][:, columns.astype(int)]
+    return depth.astype("uint16")[..., None]
+
+
+@contextlib.contextmanager
+def _open_image(path):
+    from PIL import Image
+
+    check_file(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            yield image
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataFileError(
+            path, f"the image cannot be read: {error}"
+        ) from error
+
+
+def _bilinear():
+    from PIL import Image
+
+    return Image.Resampling.BILINEAR
