@@ -60,7 +60,9 @@ class Batches:
                     for i, value in zip(numbers, values)
                 ]
             if name in self.rows.sequences:
-                values, mask = pad(name, values, self.length.get(name))
+                values, mask = pad(
+                    name, values, self.length.get(name), self.rows.spec(name)
+                )
             else:
                 values, mask = stack(name, values), None
             x[name] = values
@@ -90,17 +92,27 @@ class Batches:
         return present
 
 
-def pad(name, values, length=None):
+def pad(name, values, length=None, spec=((None,), "float32")):
     """One array of sequences, and where it was not padded.
+
+    Args:
+        name: Name of the modality, for messages.
+        values: Sequences of several lengths; what is absent has length 0.
+        length: The length of the result, that of the longest by default.
+        spec: Shape and dtype of a sequence, where all are absent.
 
     Returns:
         `(values, mask)`: padded with zeros at the end, `(B, length, ...)`;
         and true where there was a value, `(B, length)`.
     """
     values = [np.asarray(value) for value in values]
+    there = [value for value in values if value.size]
     shape = _shape(name, values, lambda value: value.shape[1:])
-    longest = max(map(len, values)) if length is None else length
-    result = np.zeros((len(values), longest, *shape), values[0].dtype)
+    dtype = there[0].dtype if there else spec[1]
+    if not there:
+        shape = tuple(n or 1 for n in spec[0][1:])
+    longest = max(1, *map(len, values)) if length is None else length
+    result = np.zeros((len(values), longest, *shape), dtype)
     mask = np.zeros((len(values), longest), bool)
     for i, value in enumerate(values):
         if value.size:

@@ -116,6 +116,11 @@ class Rows:
         source = open_source(builder, split, {self.label})
         return np.array([source[i][self.label] for i in range(len(source))])
 
+    def spec(self, modality):
+        """Shape and dtype of a modality, None for what is not known."""
+        info = self.features[modality].get_tensor_info()
+        return info.shape, info.np_dtype
+
 
 class PairedRows:
     """Pairs of examples of several data sets that share a label.
@@ -168,6 +173,9 @@ class PairedRows:
 
     def labels(self):
         return np.array(self._labels)
+
+    def spec(self, modality):
+        return self.rows[modality].spec(modality)
 
 
 def import_tfds():

@@ -174,6 +174,16 @@ def test_few_labels_and_the_rest(clips):
     assert sorted(labels) == sorted(expected)
 
 
+def test_batches_of_absent_videos_have_the_shape_and_type_of_others(clips):
+    dataset = data.load(
+        clips, "video", missing={"video": 0.95}, batch_size=1, shuffle=False
+    )
+    batches = [x["video"] for x, _ in read(dataset)]
+    assert {video.dtype.name for video in batches} == {"uint8"}
+    assert {video.shape[2:] for video in batches} == {(2, 2, 3)}
+    assert sorted({video.shape[1] for video in batches})[0] == 1
+
+
 def test_missing_modalities(clips):
     dataset = data.load(
         clips, ["video", "audio"], missing={"video": 0.5}, batch_size=20
