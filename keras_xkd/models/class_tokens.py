@@ -18,29 +18,25 @@ def count_leading_tokens(network):
 
     The first convolution whose strides are its size cuts the patches out;
     what the backbone returns more than patches are a class token, registers
-    and the like. 0 if there is no such convolution.
+    and the like. 0 if there is no such convolution, or if the backbone does
+    not say how many tokens there are.
     """
-    inputs = named_inputs(network)
-    image, *others = inputs.values()
-    tokens = named_outputs(output_structure(network)).get("tokens")
+    images = list(named_inputs(network).values())
+    outputs = named_outputs(output_structure(network))
     convolutions = [
         layer
         for layer in network._flatten_layers()
         if isinstance(layer, keras.layers.Conv2D)
         and layer.kernel_size == layer.strides != (1, 1)
     ]
-    if others or tokens is None or len(tokens.shape) != 3 or not convolutions:
+    if len(images) > 1 or "features" in outputs or not convolutions:
+        return 0
+    tokens, sizes = outputs["tokens"], images[0].shape[1:3]
+    if len(tokens.shape) != 3 or None in (tokens.shape[1], *sizes):
         return 0
     strides = convolutions[0].strides
-    sizes = [size or 4 * s for size, s in zip(image.shape[1:3], strides)]
-    count = tokens.shape[1]
-    if count is None:
-        concrete = keras.KerasTensor(
-            (1, *sizes, image.shape[3]), dtype=image.dtype
-        )
-        count = run(network, dict.fromkeys(inputs, concrete))["tokens"].shape[1]
     patches = np.prod([size // s for size, s in zip(sizes, strides)])
-    return max(0, int(count - patches)) if count is not None else 0
+    return max(0, int(tokens.shape[1] - patches))
 
 
 def find_class_token(backbone, network, kind, leading):

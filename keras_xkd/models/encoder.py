@@ -33,8 +33,9 @@ class Encoder(keras.Model):
     `{"features": (batch, width), "tokens": (batch, tokens, width)}`: the
     tokens are what the backbone returns, those of padding included, with a
     Keras mask that says which are there; the features are pooled from them.
-    Padded positions, whatever they hold, never change features, and a sample
-    of padding alone has features of zeros.
+    Padded positions, whatever they hold, never change features (of text, if
+    the backbone reads the mask, or only looks back), and a sample of padding
+    alone has features of zeros.
 
     **What the backbone returns** decides what tokens are:
 

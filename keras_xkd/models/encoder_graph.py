@@ -53,7 +53,8 @@ def make_inputs(network, kind, modality, mask=False, front_end=None):
             (None,), dtype="int32", name=f"{modality}_padding_mask"
         )
         named["padding_mask"] = there
-        tensors = {n: ZeroPadding()(x, there) for n, x in tensors.items()}
+        if kind != "text":  # Some texts are to be padded with a token.
+            tensors = {n: ZeroPadding()(x, there) for n, x in tensors.items()}
     if front_end is not None:
         tensors = {n: front_end(x) for n, x in tensors.items()}
     if not nested:

@@ -98,7 +98,9 @@ def plan_lora(backbone, frozen):
     Raises:
         ValueError: If there are none.
     """
-    frozen = {id(inner) for layer in frozen for inner in layer._flatten_layers()}
+    frozen = {
+        id(inner) for layer in frozen for inner in layer._flatten_layers()
+    }
     layers = [
         layer
         for layer in backbone._flatten_layers(include_self=False)

@@ -20,8 +20,9 @@ def text_encoder(
     model of your own that reads token ids. It reads `{"text": {"token_ids":
     ids, "padding_mask": mask}}`, both `(batch, length)`, and `"segment_ids"`
     where the backbone does. The mask is 1 for the tokens that are there; it
-    is always needed. A backbone that does not read it is given zeros in the
-    place of padding. See `keras_xkd.models.Encoder` for the rules.
+    is always needed, but some backbones do not read it: CLIP sees no padding
+    that comes last, SigLIP expects that of its tokenizer. See
+    `keras_xkd.models.Encoder` for the rules.
 
     Example:
 
