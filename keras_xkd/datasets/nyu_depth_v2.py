@@ -11,6 +11,7 @@ from keras_xkd.datasets.hdf5 import open_hdf5
 from keras_xkd.datasets.media_choices import pair
 from keras_xkd.datasets.multimodal_builder import MultimodalBuilder
 from keras_xkd.datasets.multimodal_config import MultimodalConfig
+from keras_xkd.datasets.prepared_features import prepared_features
 
 SPLITS = {"train": "train", "validation": "val"}
 SIZE = (480, 640)
@@ -118,8 +119,9 @@ class NYUDepthV2(MultimodalBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Download and unpack {URL} (34 GB)"
 
     def features(self):
-        if self.is_prepared():
-            return tfds.features.FeatureConnector.from_config(self.data_path)
+        prepared = prepared_features(self.data_path)
+        if prepared is not None:
+            return prepared
         height, width = self.builder_config.size or self._own_size()
         return tfds.features.FeaturesDict(
             {

@@ -1,6 +1,7 @@
 """What the builders of CMU-MOSI and CMU-MOSEI have in common."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -8,11 +9,15 @@ import tensorflow_datasets as tfds
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.multimodal_builder import MultimodalBuilder
 from keras_xkd.datasets.multimodal_config import MultimodalConfig
+from keras_xkd.datasets.prepared_features import prepared_features
 from keras_xkd.datasets.sentiment_file import MODALITIES
 from keras_xkd.datasets.sentiment_file import SEQUENCES
 from keras_xkd.datasets.sentiment_file import SentimentFile
 
 NONFINITE = ("zero", "keep", "raise")
+
+# As bytes, which are written and read faster than lists of numbers.
+tensor = functools.partial(tfds.features.Tensor, encoding="bytes")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,8 +80,9 @@ class SentimentBuilder(MultimodalBuilder, skip_registration=True):
         return metadata["nonfinite_values"]
 
     def features(self):
-        if self.is_prepared():
-            return tfds.features.FeatureConnector.from_config(self.data_path)
+        prepared = prepared_features(self.data_path)
+        if prepared is not None:
+            return prepared
         widths = self.WIDTHS
         modalities = self.builder_config.modalities or tuple(MODALITIES)
         if self.manual_dir:
@@ -92,11 +98,11 @@ class SentimentBuilder(MultimodalBuilder, skip_registration=True):
             if name == "text":
                 features[name] = tfds.features.Text()
             elif name == "text_bert":
-                shape, dtype = (3, widths[name]), np.int32
-                features[name] = tfds.features.Tensor(shape=shape, dtype=dtype)
+                features[name] = tensor(shape=(3, widths[name]), dtype=np.int32)
             else:
-                shape, dtype = (None, widths[name]), np.float32
-                features[name] = tfds.features.Tensor(shape=shape, dtype=dtype)
+                features[name] = tensor(
+                    shape=(None, widths[name]), dtype=np.float32
+                )
         features["label"] = tfds.features.Scalar(dtype=np.float32)
         features["name"] = tfds.features.Text()
         optional = [n for n in modalities if n in (*SEQUENCES, "text")]
@@ -157,10 +163,12 @@ class SentimentBuilder(MultimodalBuilder, skip_registration=True):
         paths = [parent / name for parent in folders for name in names]
         found = [path for path in paths if path.is_file()]
         if not found:
+            others = sorted(path.name for path in folder.glob("*.pkl"))
             raise DataFileError(
                 folder,
                 f"none of {names} is here or in {list(self.FOLDERS)}. "
-                f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}",
+                f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}. Choose another file "
+                f"with `file=`; here are {others}",
             )
         if len(found) > 1:
             raise DataFileError(

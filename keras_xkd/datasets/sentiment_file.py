@@ -20,6 +20,7 @@ MODALITIES = {
     "video": "vision",
 }
 SEQUENCES = ("text_features", "audio", "video")
+ARRAYS = (*SEQUENCES, "text_bert")
 LENGTHS = {"audio_lengths": "audio_lengths", "video_lengths": "vision_lengths"}
 LABELS = ("regression_labels", "labels")
 HIGHEST = 3.0
@@ -56,7 +57,7 @@ class SentimentFile:
             if all(name in arrays for arrays in self.splits.values())
         ]
         self.widths = {}
-        for name in {*SEQUENCES, "text_bert"} & {*self.modalities}:
+        for name in [n for n in ARRAYS if n in self.modalities]:
             widths = {s: a[name].shape[-1] for s, a in self.splits.items()}
             if len(set(widths.values())) > 1:
                 self._fail(
@@ -126,7 +127,7 @@ class SentimentFile:
                     f"'{key}' of split '{split}' has {len(arrays[name])} "
                     f"samples, '{labels[0]}' has {rows}"
                 )
-        for name in {*SEQUENCES, "text_bert"} & {*arrays}:
+        for name in [n for n in ARRAYS if n in arrays]:
             shape = arrays[name].shape
             if len(shape) != 3 or (name == "text_bert" and shape[1] != 3):
                 expected = (
@@ -191,13 +192,17 @@ class SentimentFile:
         if f"{name}_lengths" in arrays:
             return 0, int(np.reshape(arrays[f"{name}_lengths"], -1)[row])
         if "text_bert" in arrays and (self.aligned or name == "text_features"):
-            return 0, int(arrays["text_bert"][row, 1].sum())
+            mask = arrays["text_bert"][row, 1]
+            tokens = int(np.sum(mask == 1))
+            # Every text has tokens, so a mask without them says nothing.
+            if tokens and np.array_equal(mask, np.arange(len(mask)) < tokens):
+                return 0, tokens
         names = SEQUENCES if self.aligned else (name,)
         used = [
             np.any(arrays[n][row] != 0, axis=-1) for n in names if n in arrays
         ]
-        rows = np.flatnonzero(np.any(used, axis=0))
-        return (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        frames = np.flatnonzero(np.any(used, axis=0))
+        return (frames[0], frames[-1] + 1) if len(frames) else (0, 0)
 
 
 def as_text(value):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from keras_xkd import data
 from keras_xkd.datasets import CMUMOSI
 from keras_xkd.datasets import DataFileError
 from tests.datasets import sentiment_files as files
@@ -97,6 +98,60 @@ def test_mult(tmp_path, aligned):
             assert example["label"] == np.float32(sample["label"])
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+def test_mask_that_says_nothing(tmp_path, aligned):
+    def change(content):
+        content["train"]["text_bert"][0] = 0
+        content["train"]["text_bert"][1] = 7
+        content["train"]["text_bert"][2, 1] = np.eye(10)[3]
+        for arrays in content.values():
+            arrays["text"][arrays["text"] == 9] = 0
+
+    samples = write_mmsa(tmp_path, aligned, change=change)
+    got = read(prepare(tmp_path, aligned=aligned), "train")
+    for sample in samples["train"]:
+        for name in files.WIDTHS:
+            assert_sequence(got[sample["name"]][name], sample[name])
+
+
+def test_tensorflow_records(tmp_path):
+    def change(content):
+        content["train"]["audio"][1] = 0
+
+    samples = write_mmsa(tmp_path, change=change)
+    builder = prepare(tmp_path, file_format="tfrecord")
+    got = {
+        example["name"].decode(): example
+        for example in builder.as_dataset("train").as_numpy_iterator()
+    }
+    for row, sample in enumerate(samples["train"]):
+        example = got[sample["name"]]
+        assert_sequence(example["video"], sample["video"])
+        expected = sample["audio"] if row != 1 else np.zeros((0, 5))
+        assert_sequence(example["audio"], expected)
+        assert example["present"]["audio"] == (row != 1)
+
+
+def test_batches(tmp_path):
+    def change(content):
+        content["train"]["audio"][1] = 0
+
+    samples = write_mmsa(tmp_path, aligned=False, change=change)
+    builder = prepare(tmp_path, aligned=False)
+    batches = data.load(builder, batch_size=1, shuffle=False)
+    by_text = {}
+    for x, _ in batches:
+        x = {k: v if k == "present" else np.asarray(v) for k, v in x.items()}
+        text = x["text"][0]
+        by_text[text.decode() if isinstance(text, bytes) else text] = x
+    for row, sample in enumerate(samples["train"]):
+        x = by_text[sample["text"]]
+        assert_sequence(x["video"][0], sample["video"])
+        # The width is known also where the modality is absent.
+        assert x["audio"].shape[2] == 5
+        assert np.asarray(x["present"]["audio"]) == (row != 1)
+
+
 def test_without_identifiers(tmp_path):
     samples = files.make_samples(True)
     path = tmp_path / "raw" / "mosi_data.pkl"
@@ -160,11 +215,11 @@ def test_modality_the_file_lacks(tmp_path):
 
 
 def test_absent_modalities(tmp_path):
-    def change(data):
-        data["train"]["audio"][1] = 0
-        data["train"]["audio_lengths"][1] = 1  # As MMSA does.
-        data["train"]["vision_lengths"][2] = 0
-        data["train"]["raw_text"][3] = ""
+    def change(content):
+        content["train"]["audio"][1] = 0
+        content["train"]["audio_lengths"][1] = 1  # As MMSA does.
+        content["train"]["vision_lengths"][2] = 0
+        content["train"]["raw_text"][3] = ""
 
     samples = write_mmsa(tmp_path, aligned=False, change=change)
     builder = prepare(tmp_path, aligned=False)
@@ -181,9 +236,9 @@ def test_absent_modalities(tmp_path):
     assert got[samples["train"][3]["name"]]["text"] == b""
 
 
-def put_infinities(data):
-    data["train"]["audio"][0, 0, :3] = [-np.inf, np.nan, np.inf]
-    data["test"]["vision"][1, 0, 0] = np.nan
+def put_infinities(content):
+    content["train"]["audio"][0, 0, :3] = [-np.inf, np.nan, np.inf]
+    content["test"]["vision"][1, 0, 0] = np.nan
 
 
 def test_values_that_are_not_finite(tmp_path):
@@ -224,8 +279,8 @@ def test_refuses_values_that_are_not_finite(tmp_path):
 
 
 def test_wrong_label(tmp_path):
-    def change(data):
-        data["valid"]["regression_labels"][1] = np.nan
+    def change(content):
+        content["valid"]["regression_labels"][1] = np.nan
 
     samples = write_mmsa(tmp_path, change=change)
     with pytest.raises(DataFileError, match="label of row 1 is nan"):
@@ -284,8 +339,8 @@ def test_defects(tmp_path, message):
 
 
 def test_impossible_length(tmp_path):
-    def change(data):
-        data["test"]["audio_lengths"][2] = 10
+    def change(content):
+        content["test"]["audio_lengths"][2] = 10
 
     write_mmsa(tmp_path, aligned=False, change=change)
     message = "row 2 states 10 frames of 'audio', which has 9"
@@ -297,6 +352,11 @@ def test_damaged_and_missing_files(tmp_path):
     (tmp_path / "raw" / "other").mkdir(parents=True)
     with pytest.raises(DataFileError, match="raw: none of .*aligned_50.pkl"):
         prepare(tmp_path)
+    (tmp_path / "raw" / "mosi.pkl").write_bytes(b"")
+    with pytest.raises(DataFileError, match=r"`file=`.*\['mosi.pkl'\]"):
+        prepare(tmp_path)
+    with pytest.raises(DataFileError, match="mosi.pkl: the file is empty"):
+        prepare(tmp_path, file="mosi.pkl")
     write_mmsa(tmp_path)
     path = tmp_path / "raw" / "aligned_50.pkl"
     content = path.read_bytes()
@@ -337,15 +397,13 @@ def test_folder_given_when_preparing(tmp_path):
         builder.download_and_prepare(download_config=config)
 
     # With the usual widths it does.
-    def widen(data):
-        for content in data.values():
-            rows = len(content["text"])
-            content["text"] = np.ones((rows, 8, 768))
-            content["vision"] = np.ones((rows, 8, 20))
-            content["text_bert"] = np.ones((rows, 3, 50))[..., :8]
-            content["text_bert"] = np.pad(
-                content["text_bert"], ((0, 0), (0, 0), (0, 42))
-            )
+    def widen(content):
+        for arrays in content.values():
+            rows = len(arrays["text"])
+            arrays["text"] = np.ones((rows, 8, 768))
+            arrays["vision"] = np.ones((rows, 8, 20))
+            arrays["text_bert"] = np.zeros((rows, 3, 50))
+            arrays["text_bert"][:, 1, :8] = 1
 
     write_mmsa(tmp_path, change=widen)
     builder = CMUMOSI(data_dir=tmp_path / "prepared")
