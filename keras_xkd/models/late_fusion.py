@@ -166,6 +166,11 @@ class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
         features = self.encode(x, training=training)
         return self.decide(features, self.present(x), training=training)
 
+    def compute_output_spec(self, x, training=None):
+        # Keras would run it on sizes of its own where they are not known,
+        # which may be too short for an encoder of raw audio.
+        return self.call(x, training=training)
+
     def _build(self, inputs):
         """Builds fusion and head, and checks what the encoders return."""
         features = self.encode(inputs)

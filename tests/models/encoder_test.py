@@ -224,7 +224,7 @@ MASKED = {
 ENCODERS = {}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.sampled_from([*MASKED]),
     st.lists(st.booleans(), min_size=6, max_size=6),
