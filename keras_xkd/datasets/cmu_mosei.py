@@ -1,3 +1,5 @@
+import tensorflow_datasets as tfds
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.sentiment_builder import SentimentBuilder
 
@@ -55,6 +57,7 @@ class CMUMOSEI(SentimentBuilder):
       Fusion Graph*, ACL 2018
     """
 
+    VERSION = tfds.core.Version("1.0.0")
     HOMEPAGE = "http://multicomp.cs.cmu.edu/resources/cmu-mosei-dataset/"
     CITATION = """@inproceedings{zadeh2018multimodal,
   title={Multimodal Language Analysis in the Wild: {CMU-MOSEI} Dataset and

@@ -1,3 +1,5 @@
+import tensorflow_datasets as tfds
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.sentiment_builder import SentimentBuilder
 
@@ -91,6 +93,7 @@ class CMUMOSI(SentimentBuilder):
       Videos*, 2016, arXiv:1606.06259
     """
 
+    VERSION = tfds.core.Version("1.0.0")
     HOMEPAGE = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     CITATION = """@article{zadeh2016mosi,
   title={{MOSI}: Multimodal Corpus of Sentiment Intensity and Subjectivity

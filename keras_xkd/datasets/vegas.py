@@ -117,8 +117,8 @@ class VEGAS(MultimodalBuilder):
 
     Reference:
 
-    - Y. Zhou, Z. Wang, C. Fang, T. Bui, T. L. Berg, *Visual to Sound:
-      Generating Natural Sound for Videos in the Wild*, CVPR 2018
+    - Y. Zhou et al., *Visual to Sound: Generating Natural Sound for Videos in
+      the Wild*, CVPR 2018
     - D. Zeng, Y. Yu, K. Oyama, *Deep Triplet Neural Networks with Cluster-CCA
       for Audio-Visual Cross-Modal Retrieval*, ACM TOMM 2020
     """
@@ -127,8 +127,7 @@ class VEGAS(MultimodalBuilder):
     HOMEPAGE = "https://github.com/ZenzenDatabase/CMR"
     CITATION = """@inproceedings{zhou2018visual,
   title={Visual to Sound: Generating Natural Sound for Videos in the Wild},
-  author={Zhou, Yipin and Wang, Zhaowen and Fang, Chen and Bui, Trung and
-    Berg, Tamara L.},
+  author={Zhou, Yipin and Wang, Zhaowen and others},
   booktitle={Proceedings of the IEEE Conference on Computer Vision and Pattern
     Recognition},
   pages={3550--3558},
