@@ -10,7 +10,8 @@ from keras_xkd.models.clip_parts import import_keras_hub
 def preprocess_images(raw, tool, encoder, shape):
     """Images `(batch, height, width, channels)`, or videos, and a mask.
 
-    The mask, `(batch, frames)`, leaves out black frames at the end of a video.
+    The mask of videos, `(batch, frames)`, leaves out black frames at the end;
+    images have none.
 
     Args:
         raw: Pixels from 0 to 255, shape `(batch, height, width, channels)`, or
@@ -31,12 +32,11 @@ def preprocess_images(raw, tool, encoder, shape):
     if isinstance(raw, (list, tuple)) or raw.dtype.kind == "O":
         raw = [np.asarray(image) for image in raw]
         if len({image.shape for image in raw}) > 1:
-            parts = [
-                preprocess_images(image[None], tool, encoder, shape)
+            images = [
+                preprocess_images(image[None], tool, encoder, shape)[0]
                 for image in raw
             ]
-            images, masks = zip(*parts)
-            return np.concatenate(images), np.concatenate(masks)
+            return np.concatenate(images), None
         raw = np.stack(raw) if raw else np.zeros((0,))
     rank = len(shape)
     if raw.ndim != rank or raw.dtype.kind not in "uif":
@@ -53,6 +53,8 @@ def preprocess_images(raw, tool, encoder, shape):
     with keras.device("cpu"):
         images = ops.convert_to_numpy(tool(flat.astype("float32")))
     images = images.reshape((*raw.shape[:-3], *images.shape[1:]))
+    if rank == 4:
+        return images, None
     lit = (raw != 0).reshape((*raw.shape[:2], -1)).any(axis=-1)
     later = np.maximum.accumulate(lit[:, ::-1], axis=1)[:, ::-1]
     return images, later | ~lit.any(axis=1, keepdims=True)

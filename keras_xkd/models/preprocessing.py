@@ -232,18 +232,19 @@ def _run_in_tf_graph(raw, encoder, modality, options):
     import tensorflow as tf
 
     reads = encoder.input[modality]
-    named = keras.tree.flatten(reads)
+    named = reads if isinstance(reads, dict) else {modality: reads}
     flat = [tf.convert_to_tensor(value) for value in keras.tree.flatten(raw)]
 
     def run(*arrays):
         value = keras.tree.pack_sequence_as(raw, list(arrays))
-        return keras.tree.flatten(_run(value, encoder, modality, options))
+        found = _run(value, encoder, modality, options)
+        return [found[n] for n in named] if reads is named else [found]
 
-    def dtype(tensor):
-        name = str(tensor.dtype)
-        return tf.float32 if "float" in name else tf.as_dtype(name)
-
-    found = tf.numpy_function(run, flat, [dtype(tensor) for tensor in named])
-    for value, tensor in zip(found, named):
-        value.set_shape((flat[0].shape[0], *tensor.shape[1:]))
-    return keras.tree.pack_sequence_as(reads, found)
+    types = [
+        "float32" if "float" in str(tensor.dtype) else str(tensor.dtype)
+        for tensor in named.values()
+    ]
+    found = dict(zip(named, tf.numpy_function(run, flat, types)))
+    for name, tensor in named.items():
+        found[name].set_shape((flat[0].shape[0], *tensor.shape[1:]))
+    return found if reads is named else found[modality]

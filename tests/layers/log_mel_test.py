@@ -63,7 +63,7 @@ SMALL = dict(
 )
 
 
-@pytest.mark.parametrize("samples", [17, 100, 104])
+@pytest.mark.parametrize("samples", [17, 104])
 def test_every_step_by_hand(samples):
     clips = sound(3, samples)
     clips[1] *= 1e-4  # 80 dB quieter than its neighbours.
@@ -88,15 +88,18 @@ def test_is_what_whisper_reads():
 
 def test_the_layer_of_keras_couples_the_clips_of_a_batch():
     """The reason for this layer: fails when Keras has changed it."""
-    clips = sound(2, 2000)
-    clips[1] *= 1e-4
-    theirs = keras.layers.MelSpectrogram(fft_length=400, sequence_stride=160)
-    difference = to_numpy(theirs(clips))[1] - to_numpy(theirs(clips[1:]))[0]
-    assert np.abs(difference).max() > 10  # dB
-    ours = LogMel()
-    np.testing.assert_allclose(
-        to_numpy(ours(clips))[1], to_numpy(ours(clips[1:]))[0], atol=1e-5
+    theirs = keras.layers.MelSpectrogram(
+        fft_length=32, sequence_stride=10, num_mel_bins=6, sampling_rate=8000
     )
+    quiet = sound(3, 104) * 1e-4
+    loud = quiet.copy()
+    loud[0] *= 1e4
+    changes = [
+        np.abs(to_numpy(layer(loud))[1] - to_numpy(layer(quiet))[1]).max()
+        for layer in (theirs, LogMel(**SMALL))
+    ]
+    assert changes[0] > 10  # dB
+    assert changes[1] < 1e-5
 
 
 def test_in_a_model_saved_and_with_sound_of_any_length(tmp_path):
@@ -105,8 +108,8 @@ def test_in_a_model_saved_and_with_sound_of_any_length(tmp_path):
     assert model.output_shape == (None, None, 6)
     model.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
-    for samples in (50, 84):
-        clips = sound(2, samples)
+    for samples in (17, 104):
+        clips = sound(3, samples)
         expected = to_numpy(LogMel(**SMALL)(clips))
         np.testing.assert_allclose(
             loaded.predict(clips, verbose=0), expected, atol=1e-5
@@ -114,7 +117,7 @@ def test_in_a_model_saved_and_with_sound_of_any_length(tmp_path):
 
 
 def test_half_precision_outside_only():
-    clips = sound(2, 100)
+    clips = sound(3, 104)
     clips[1] *= 1e-5
     half = LogMel(**SMALL, dtype="mixed_float16")(clips)
     assert keras.backend.standardize_dtype(half.dtype) == "float16"
