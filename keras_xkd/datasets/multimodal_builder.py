@@ -150,6 +150,10 @@ class MultimodalBuilder(
         """
         raise NotImplementedError
 
+    def source_folder(self, dl_manager):
+        """Where the data comes from, what `samples` gets: the `manual_dir`."""
+        return pathlib.Path(dl_manager.manual_dir)
+
     def fingerprint(self, folder):
         """What the content depends on beside the choices; must not change.
 
@@ -178,7 +182,9 @@ class MultimodalBuilder(
         existed = self.is_prepared()
         super().download_and_prepare(**kwargs)
         preparation = self._preparation()
-        if existed and self.manual_dir and self.manual_dir.is_dir():
+        folder = self.manual_dir
+        # The files may have been deleted since.
+        if existed and folder and folder.is_dir() and any(folder.iterdir()):
             preparation.check_fingerprint(
                 self.fingerprint(self.manual_dir),
                 self.manual_dir,
@@ -200,9 +206,8 @@ class MultimodalBuilder(
         )
 
     def _split_generators(self, dl_manager):
-        folder = pathlib.Path(dl_manager.manual_dir)
         self._found = []
-        self._folder = folder
+        self._folder = folder = self.source_folder(dl_manager)
         return {
             split: self._generate_examples(split, samples)
             for split, samples in self.samples(folder).items()

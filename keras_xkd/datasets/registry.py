@@ -29,7 +29,7 @@ def builders():
     >>> "ravdess" in keras_xkd.datasets.builders()
     True
     """
-    return {name.lower(): builder_class(name) for name in sorted(BUILDERS)}
+    return {module: builder_class(name) for name, module in BUILDERS.items()}
 
 
 @keras_xkd_export("keras_xkd.datasets.builder")
@@ -37,9 +37,10 @@ def builder(name, **kwargs):
     """A builder by name: one of this package or of tensorflow-datasets.
 
     Args:
-        name: A key of `keras_xkd.datasets.builders()`, or else what
-            `tfds.builder` takes, with a configuration if wanted:
-            `"mnist"`, `"name/configuration"`.
+        name: A key of `keras_xkd.datasets.builders()` or the name of its class,
+            such as `"ravdess"`, `"RAVDESS"`, `"av_mnist"`; or else what
+            `tfds.builder` takes, such as `"mnist"`. A configuration may follow:
+            `"name/configuration"`.
         **kwargs: Arguments of the builder, such as `manual_dir` and `data_dir`.
 
     Example:
@@ -49,10 +50,14 @@ def builder(name, **kwargs):
     ```
     """
     head, slash, config = str(name).partition("/")
-    ours = {known.lower(): known for known in BUILDERS}
-    if head in ours:
-        head = builder_class(ours[head]).name
+    ours = {_plain(known): known for known in BUILDERS}
+    if _plain(head) in ours:
+        head = builder_class(ours[_plain(head)]).name
     return import_tfds().builder(head + slash + config, **kwargs)
+
+
+def _plain(name):
+    return name.lower().replace("_", "")
 
 
 def builder_class(name):

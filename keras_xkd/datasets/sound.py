@@ -42,7 +42,7 @@ def read_audio(path, sample_rate=None, start=0.0, seconds=None):
     sound = sound.mean(axis=0)
     if sample_rate in (None, rate):
         return sound
-    return _resample(sound, rate, sample_rate)
+    return resample(sound, rate, sample_rate)
 
 
 def _decode_sound(container, stream, start, seconds):
@@ -65,7 +65,7 @@ def _decode_sound(container, stream, start, seconds):
     return sound[:, max(skipped, 0) :], rate
 
 
-def _resample(sound, rate, wanted):
+def resample(sound, rate, wanted):
     """One channel at another rate, of `round(samples * wanted / rate)`."""
     av = av_stream.import_av()
     frame = av.AudioFrame.from_ndarray(sound[None], "fltp", "mono")
