@@ -20,6 +20,7 @@ BENCHMARKS = {
     "complementarity": (20, "is a gain foreseen by mutual information?"),
     "amid": (10, "AMID: the weak teacher and its cure"),
     "step-cost": (1, "operations of a step with two players (JAX)"),
+    "export": (1, "which students are exported, and predict the same then"),
     "video-adviser": (20, "a teacher that watches videos advises a reader"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
     "loaders": (5, "seconds that kinds of data loaders take"),

@@ -134,8 +134,10 @@ class Fusion(keras.layers.Layer):
 
     def _check(self, shapes):
         shapes = {name: tuple(shapes[name]) for name in sorted(shapes)}
-        same = self.mode == "concat" or len({s[-1] for s in shapes.values()})
-        if any(len(s) != 2 for s in shapes.values()) or same > 1:
+        # While PyTorch traces, to export, sizes are tensors.
+        widths = {s[-1] for s in shapes.values() if isinstance(s[-1], int)}
+        differ = self.mode != "concat" and len(widths) > 1
+        if any(len(s) != 2 for s in shapes.values()) or differ:
             raise ValueError(
                 "Expected a dict of features of shape `(batch, features)`"
                 f"{'' if self.mode == 'concat' else ', all of one width'}. "
