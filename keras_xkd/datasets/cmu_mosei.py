@@ -23,7 +23,8 @@ class CMUMOSEI(SentimentBuilder):
     `MOSEI`, or `MOSEI/Processed`, as in MMSA. They are linked from
     https://github.com/thuiar/MMSA (MMSA) and
     https://github.com/yaohungt/Multimodal-Transformer (MulT). The whole file is
-    read into memory while it is prepared; the unaligned one of MMSA has 13 GB.
+    in memory from when the builder is made until the data is prepared; the
+    unaligned one of MMSA has 13 GB.
 
     **Licence.** The feature files come without a licence. The authors offer the
     corpus for research; the videos belong to those who made them.

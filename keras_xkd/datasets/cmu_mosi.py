@@ -51,10 +51,10 @@ class CMUMOSI(SentimentBuilder):
       extracted, which the file fills with zeros, is empty.
 
     Frames are those that are not padding: as many as the file states
-    (`audio_lengths`, `vision_lengths`, the mask of `text_bert`), else without
-    the zeros at the start and at the end. In aligned files the modalities of a
-    sample have the same number, and frames with the same index belong together.
-    Widths are those of the file.
+    (`audio_lengths`, `vision_lengths`, the mask of `text_bert`), else all but
+    the frames of zeros at the start and at the end. In aligned files the
+    modalities of a sample have the same number, unless one is absent, and
+    frames with the same index belong together. Widths are those of the file.
 
     Args:
         aligned: Whether to read the aligned file.
@@ -68,7 +68,9 @@ class CMUMOSI(SentimentBuilder):
         file: Name of the file, if it is another one of this format.
         **kwargs: As for `keras_xkd.datasets.MultimodalBuilder`: `manual_dir`,
             `data_dir`, `on_error` and so on. Give `manual_dir` here rather than
-            to `download_and_prepare`, if the widths are unusual.
+            to `download_and_prepare`: what an example has is settled when the
+            builder is made, and without the folder the widths above are
+            assumed.
 
     Raises:
         DataFileError: When the data is prepared: no such file, a damaged one,
