@@ -1,5 +1,6 @@
 """Batches of data sets; views with few labels, none, or less modalities."""
 
+from keras_xkd.data.cache_on_beam import cache_teacher_on_beam
 from keras_xkd.data.cache_teacher import add_teacher_outputs
 from keras_xkd.data.cache_teacher import cache_teacher
 from keras_xkd.data.load import load
@@ -13,6 +14,7 @@ from keras_xkd.data.views import unlabelled
 __all__ = [
     "add_teacher_outputs",
     "cache_teacher",
+    "cache_teacher_on_beam",
     "degrade",
     "few_labels",
     "hide_labels",

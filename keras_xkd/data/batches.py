@@ -100,16 +100,25 @@ def batches(dataset, batch_size):
 def few_batches(dataset, batch_size):
     """The same of a few batches: the first, the middle and the last where
     that is quick, else the first alone."""
-    kind = kind_of(dataset)
     count = number_of_batches(dataset, batch_size)
     chosen = sorted({0, count // 2, count - 1}) if count else []
-    if kind == "arrays":
-        found = _slices(dataset, batch_size, chosen)
-    elif kind == "py_dataset" or hasattr(dataset, "__getitem__"):
-        found = map(dataset.__getitem__, chosen)
-    else:
-        found = itertools.islice(dataset, 1)
-    return _each_once(found)
+    if is_indexed(dataset):
+        return chosen_batches(dataset, batch_size, chosen)
+    return _each_once(itertools.islice(dataset, 1))
+
+
+def is_indexed(dataset):
+    """Whether single batches can be had, in any order."""
+    kind = kind_of(dataset)
+    indexed = kind == "grain" and hasattr(dataset, "__getitem__")
+    return indexed or kind in ("arrays", "py_dataset")
+
+
+def chosen_batches(dataset, batch_size, indices):
+    """The same of some batches of a data set with an index."""
+    if kind_of(dataset) == "arrays":
+        return _each_once(_slices(dataset, batch_size, indices))
+    return _each_once(map(dataset.__getitem__, indices))
 
 
 def number_of_batches(dataset, batch_size):

@@ -42,6 +42,9 @@ class TeacherJob:
         self.shard_size = shard_size
         self.overwrite = overwrite
         self.manifest = self._fitting_manifest()
+        self.seen = []  # Ids and hashes.
+        self.waiting, self.waiting_samples = [], 0
+        self.samples = 0
 
     @property
     def complete(self):
@@ -67,16 +70,20 @@ class TeacherJob:
             self._compare(ids, hashes, *_sorted(self.seen))
             self.seen.append((ids, hashes))
 
-    def start(self):
-        """Prepares to write; the caller holds the lock."""
+    def prepare(self):
+        """Clears the folder, or finds what is known; the caller locks it."""
         self.manifest = self._fitting_manifest()
-        if self.complete:
-            return
         if self.manifest is None:
             clear(self.folder)
         else:
             self.shard_size = self.manifest["shard_size"]
             self.run.specs = self.manifest["outputs"]
+
+    def start(self):
+        """Prepares to go on after the shards that are there."""
+        self.prepare()
+        if self.complete:
+            return  # Somebody else was faster.
         paths = shard_paths(self.folder)
         sizes = [len(read_shard(path, "sample_id")) for path in paths]
         if sizes and sizes[-1] != self.shard_size:
@@ -84,12 +91,10 @@ class TeacherJob:
         remove_shards(self.folder, first=len(paths))
         self.shards = len(paths)
         self.samples = sum(sizes[: len(paths)])
-        self.seen = []  # Ids and hashes.
         self.stored = _sorted(
             tuple(np.array(read_shard(path, name)) for name in KEYS)
             for path in paths
         )
-        self.waiting, self.waiting_samples = [], 0
 
     def add(self, x, sample_id):
         """Runs the teacher on a batch, unless all its samples are stored."""
@@ -100,7 +105,7 @@ class TeacherJob:
         if old.all():
             return
         columns = self.run(inputs, sample_id)
-        self._describe(columns)
+        self.describe(columns)
         columns |= {"sample_id": sample_id, "input_hash": hashes}
         self.waiting.append({n: v[~old] for n, v in columns.items()})
         self.waiting_samples += int(np.sum(~old))
@@ -112,7 +117,9 @@ class TeacherJob:
         if self.waiting_samples:
             self._write(self.waiting_samples)
         if self.manifest is None:
-            raise ValueError("The data set is empty: it has not a single batch.")
+            raise ValueError(
+                "The data set is empty: it has not a single batch."
+            )
         self.manifest = {
             **self.manifest, "complete": True, "samples": self.samples
         }  # fmt: skip
@@ -125,17 +132,15 @@ class TeacherJob:
         check_inputs(self.folder, sample_id[old], hashes[old], wanted)
         return old
 
-    def _describe(self, columns):
-        specs = {n: _spec(v) for n, v in columns.items()}
+    def describe(self, columns):
+        """Writes the manifest by the columns of the first batch."""
         if self.manifest is None:
             self.shard_size = self.shard_size or default_shard_size(columns)
-            self.manifest = make_manifest(self.run, specs, self.shard_size)
-            write_manifest(self.folder, self.manifest)
-        if specs != self.manifest["columns"]:
-            raise ValueError(
-                f"Every batch must give the same columns to '{self.folder}'. "
-                f"Received: {specs}, before: {self.manifest['columns']}"
+            self.manifest = make_manifest(
+                self.run, specs_of(columns), self.shard_size
             )
+            write_manifest(self.folder, self.manifest)
+        check_columns(columns, self.manifest["columns"])
 
     def _write(self, samples):
         columns = {
@@ -161,6 +166,24 @@ def make_manifest(run, columns, shard_size):
         "complete": False,
         "samples": 0,
     }
+
+
+def specs_of(columns):
+    """Shape and dtype of one sample in each column."""
+    return {
+        name: {"shape": list(value.shape[1:]), "dtype": str(value.dtype)}
+        for name, value in columns.items()
+    }
+
+
+def check_columns(columns, expected):
+    """Raises unless a batch gives what the first one gave."""
+    found = specs_of(columns)
+    if found != expected:
+        raise ValueError(
+            "Every batch of a teacher must give the same columns. Received: "
+            f"{found}, before: {expected}"
+        )
 
 
 def default_shard_size(columns):
@@ -215,7 +238,3 @@ def _sorted(parts):
     ids, hashes = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(ids)
     return ids[order], hashes[order]
-
-
-def _spec(value):
-    return {"shape": list(value.shape[1:]), "dtype": str(value.dtype)}
