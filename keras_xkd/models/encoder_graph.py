@@ -12,6 +12,7 @@ from keras_xkd.models.encoder_layers import OverFrames
 from keras_xkd.models.encoder_layers import TokenMask
 from keras_xkd.models.encoder_layers import ToTokens
 from keras_xkd.models.encoder_layers import ZeroPadding
+from keras_xkd.utils.modalities import is_named
 
 
 def reads_frames(network, kind):
@@ -32,6 +33,12 @@ def make_inputs(network, kind, modality, mask=False, front_end=None):
         raise ValueError(
             "`front_end` fits backbones that read one tensor. Received: "
             f"'{network.name}', which reads {sorted(reads)}"
+        )
+    if len(reads) > 1 and not all(map(is_named, reads.values())):
+        raise ValueError(
+            f"The backbone '{network.name}' reads {len(reads)} tensors. Name "
+            'them, as in `keras.Input(shape, name="token_ids")`. Received: '
+            f"{sorted(reads)}"
         )
     nested = kind == "text" or len(reads) > 1 or mask
     tensors, named = {}, {}

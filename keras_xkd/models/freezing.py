@@ -137,7 +137,7 @@ def enable_lora(layer, rank, alpha=None):
 
 def state_of(model):
     """Which layers and weights learn, and how, for `restore`."""
-    layers = list(model._flatten_layers())
+    layers = _in_graph(model)
     return {
         "frozen_layers": [i for i, x in enumerate(layers) if not x.trainable],
         "lora": [
@@ -153,7 +153,7 @@ def state_of(model):
 
 def restore(model, state):
     """Brings a model of the same form into the state of another."""
-    layers = list(model._flatten_layers())
+    layers = _in_graph(model)
     frozen = set(state["frozen_layers"])
     for i, layer in enumerate(layers):  # A layer comes before those in it.
         if layer.trainable == (i in frozen):
@@ -164,6 +164,11 @@ def restore(model, state):
     for i, weight in enumerate(model.weights):
         if weight.trainable and i in state["frozen_weights"]:
             weight.trainable = False
+
+
+def _in_graph(model):
+    """A model and the layers of its graph at any depth, parents first."""
+    return [model, *(x for y in model.layers for x in y._flatten_layers())]
 
 
 def _children(layer):

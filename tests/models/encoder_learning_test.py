@@ -65,7 +65,9 @@ def test_last_blocks(tmp_path):
     assert [w.trainable for w in loaded.weights] == [
         w.trainable for w in encoder.weights
     ]
-    # The flags are ordinary ones: they can be changed, and are saved.
+    # The flags are ordinary ones: they can be changed, and are saved. (On
+    # TensorFlow, Keras ignores what a flag is set to if it is that already.)
+    backbone.trainable = False
     backbone.trainable = True
     loaded = reload(encoder, tmp_path)
     assert all(weight.trainable for weight in loaded.weights)
@@ -181,7 +183,8 @@ def test_late_fusion(tmp_path):
         {
             "text": text_encoder(hub_case.make("RobertaBackbone"), lora_rank=1),
             "audio": audio_encoder(
-                hub_case.make("MoonshineBackbone"), trainable="none"
+                hub_case.make("MoonshineBackbone", encoder_num_layers=1),
+                trainable="none",
             ),
         },
         units=3,
@@ -189,8 +192,6 @@ def test_late_fusion(tmp_path):
     x = {}
     for encoder in model.encoders.values():
         x |= data_for(encoder)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(x, np.array([0, 2]), verbose=0)
     logits = to_numpy(model(x))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -76,18 +76,16 @@ def data_for(encoder, seed=1):
 def raw(backbone, x):
     """What a backbone of keras-hub itself returns; tokens if it has some."""
     (x,) = x.values()
-    if isinstance(backbone.input, dict):
-        named = x
-        if not isinstance(x, dict):
-            names = [n for n in backbone.input if not n.startswith("decoder")]
-            named = dict.fromkeys(names, x)
-        ones = np.ones((2, 3), "int32")
-        x = {name: named.get(name, ones) for name in backbone.input}
-    outputs = backbone(x)
+    outputs = backbone.output
     if isinstance(outputs, dict):
         (name,) = {"sequence_output", "encoder_sequence_output"} & set(outputs)
         outputs = outputs[name]
-    return to_numpy(outputs)
+    inputs = backbone.input
+    if isinstance(inputs, dict):
+        names = [name for name in inputs if not name.startswith("decoder")]
+        x = {n: x[n] if isinstance(x, dict) else x for n in names}
+        inputs = {name: inputs[name] for name in names}
+    return to_numpy(keras.Model(inputs, outputs)(x))
 
 
 def reduce(function, tokens, there, skip=0):
@@ -204,6 +202,7 @@ def test_frames(temporal, tmp_path):
             rtol=1e-4,
             atol=1e-5,
         )
+        return
     encoder.save(tmp_path / "encoder.keras")
     loaded = keras.models.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(to_numpy(loaded(x)["features"]), features)
@@ -252,7 +251,7 @@ def test_padding_changes_nothing(name, mask):
     )
 
 
-@pytest.mark.parametrize("frames, there", [(7, 5), (8, 5), (6, 1), (5, 0)])
+@pytest.mark.parametrize("frames, there", [(7, 5), (8, 5), (5, 0)])
 def test_mask_of_tokens_that_cover_two_frames(frames, there):
     """Whisper has as many tokens as its strided convolution makes."""
     encoder = audio_encoder(hub_case.make("WhisperBackbone"), mask=True)
@@ -264,6 +263,20 @@ def test_mask_of_tokens_that_cover_two_frames(frames, there):
     expected = reduce(
         np.mean, tokens, mask_of(np.array([(there + 1) // 2]), tokens.shape[1])
     )
+    np.testing.assert_allclose(
+        to_numpy(outputs["features"]), expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_mask_of_frames_with_many_tokens():
+    encoder = video_encoder(hub_case.make("VideoPrismBackbone"), mask=True)
+    x = data_for(encoder)
+    x["video"]["padding_mask"] = np.array([[1, 0], [1, 1]])
+    x["video"]["frames"][0, 1] = np.nan
+    outputs = encoder(x)
+    tokens = to_numpy(outputs["tokens"])
+    assert tokens.shape == (2, 8, 8)  # Four patches of each frame.
+    expected = [tokens[0, :4].mean(axis=0), tokens[1].mean(axis=0)]
     np.testing.assert_allclose(
         to_numpy(outputs["features"]), expected, rtol=1e-4, atol=1e-6
     )
@@ -324,7 +337,7 @@ def test_two_texts_in_one_model(called, tmp_path):
     """Called as layers, or spliced into the graph."""
     inputs, features = {}, []
     for seed, modality in enumerate(("question", "answer")):
-        backbone = hub_case.make("BertBackbone", seed)
+        backbone = hub_case.make("BertBackbone", seed, num_layers=1)
         encoder = text_encoder(backbone, modality, projection_dim=3)
         inputs |= encoder.input
         outputs = encoder(encoder.input) if called else encoder.output
@@ -455,6 +468,9 @@ def test_errors():
     inputs = keras.Input((4, 4, 1))
     with pytest.raises(ValueError, match="2 tensors without names"):
         image_encoder(keras.Model(inputs, [inputs + 1, inputs + 2]))
+    pair = [inputs, keras.Input((4, 4, 1))]
+    with pytest.raises(ValueError, match="reads 2 tensors. Name them"):
+        image_encoder(keras.Model(pair, layers.Add()(pair)))
     x = layers.Flatten()(inputs)
     with pytest.raises(ValueError, match="one output `\\(batch, width\\)`"):
         image_encoder(keras.Model(inputs, {"a": x, "b": x + 1}))
