@@ -143,7 +143,8 @@ def run_python(code):
 
 def test_import_changes_nothing():
     builders = {f"keras_xkd.datasets.{path.stem}" for path in BUILDERS}
-    modules = [m for m in MODULES if m not in builders]
+    on_use = builders | {"keras_xkd.data.epochs"}  # Grain adds a log handler.
+    modules = [m for m in MODULES if m not in on_use]
     changes = run_python(
         f"""
         import importlib, json, logging, os, sys, warnings

@@ -16,7 +16,7 @@ from keras_xkd.benchmark import record
 from keras_xkd.benchmark.table import table
 from keras_xkd.data.collate import Batches
 from keras_xkd.data.rows import Rows
-from keras_xkd.data.rows import import_tfds
+from keras_xkd.datasets.registry import import_tfds
 
 FRAMES = 8
 SAMPLES = 8000

@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 
+from keras_xkd.datasets import registry
+
 # What a builder may say about an example beside its modalities.
 DESCRIPTIONS = ("name", "present")
 
@@ -13,11 +15,13 @@ def open_builder(dataset, data_dir=None, manual_dir=None, builder_kwargs=None):
 
     One that was not prepared yet is prepared, in a format with random access.
     """
-    tfds = import_tfds()
+    tfds = registry.import_tfds()
     if isinstance(dataset, str):
-        from keras_xkd.datasets import builder
-
-        dataset = builder(dataset, data_dir=data_dir, **(builder_kwargs or {}))
+        arguments = {"data_dir": data_dir, **(builder_kwargs or {})}
+        if manual_dir and registry.is_ours(dataset):
+            # Their features may depend on what is in the folder.
+            arguments["manual_dir"] = manual_dir
+        dataset = registry.builder(dataset, **arguments)
     elif not isinstance(dataset, tfds.core.DatasetBuilder):
         raise ValueError(
             "`dataset` must be the name of a data set, a builder of "
@@ -40,7 +44,7 @@ def open_builder(dataset, data_dir=None, manual_dir=None, builder_kwargs=None):
 
 def open_source(builder, split, features):
     """The examples of a split as a sequence of dicts of `features`."""
-    tfds = import_tfds()
+    tfds = registry.import_tfds()
     splits = sorted(builder.info.splits)
     if splits and split.split("[")[0].split("+")[0] not in [*splits, "all"]:
         raise ValueError(
@@ -92,12 +96,15 @@ class Rows:
         needed |= {"present"} if self.describes else set()
         self.source = open_source(builder, split, needed)
         self._only_labels = (builder, split)
+        if label is not None:
+            # Reading makes Python numbers of some.
+            self._label_type = features[label].get_tensor_info().np_dtype
 
     def __len__(self):
         return len(self.source)
 
     def __getitem__(self, row):
-        """`(x, present, label)` of an example."""
+        """`(x, present, label)` of an example; a label of its own type."""
         example = self.source[int(row)]
         x = {m: example[f] for m, f in self.modalities.items()}
         present = {}
@@ -108,7 +115,9 @@ class Rows:
                 for m, f in self.modalities.items()
                 if f in given
             }
-        return x, present, example.get(self.label)
+        if self.label is None:
+            return x, present, None
+        return x, present, np.asarray(example[self.label], self._label_type)
 
     def labels(self):
         """The labels of all examples, `(N,)`; decodes nothing else."""
@@ -178,20 +187,6 @@ class PairedRows:
         return self.rows[modality].spec(modality)
 
 
-def import_tfds():
-    """The package tensorflow-datasets, or an error that names the extra."""
-    try:
-        import tensorflow_datasets
-    except ImportError as error:
-        raise ImportError(
-            "Data sets are read by tensorflow-datasets, which is not "
-            "installed. Install it, or the extra `data` of this package: "
-            '`pip install "keras-xkd[data]"`.',
-            name="tensorflow_datasets",
-        ) from error
-    return tensorflow_datasets
-
-
 def _choose(modalities, features, label, name):
     """The features that are read, `{modality: feature}`."""
     if modalities is None:
@@ -216,7 +211,7 @@ def _is_sequence(feature):
     if hasattr(feature, "items"):
         return False
     return len(feature.shape) > 0 and not isinstance(
-        feature, import_tfds().features.Image
+        feature, registry.import_tfds().features.Image
     )
 
 
@@ -230,7 +225,7 @@ def _skip(features, decoder):
 
 def _add_random_access(builder):
     """Converts data in a sequential format, once, beside what is there."""
-    tfds = import_tfds()
+    tfds = registry.import_tfds()
     from tensorflow_datasets.scripts.cli import convert_format_utils
 
     print(

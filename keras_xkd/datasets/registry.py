@@ -50,14 +50,19 @@ def builder(name, **kwargs):
     ```
     """
     head, slash, config = str(name).partition("/")
-    ours = {_plain(known): known for known in BUILDERS}
-    if _plain(head) in ours:
-        head = builder_class(ours[_plain(head)]).name
+    if is_ours(name):
+        ours = {_plain(known): known for known in BUILDERS}
+        head = builder_class(ours[_plain(name)]).name
     return import_tfds().builder(head + slash + config, **kwargs)
 
 
+def is_ours(name):
+    """Whether a name, with or without configuration, is one of `BUILDERS`."""
+    return _plain(name) in map(_plain, BUILDERS)
+
+
 def _plain(name):
-    return name.lower().replace("_", "")
+    return str(name).partition("/")[0].lower().replace("_", "")
 
 
 def builder_class(name):

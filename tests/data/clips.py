@@ -25,6 +25,7 @@ class Clips(tfds.core.GeneratorBasedBuilder):
                     "audio": _floats(None),
                     "text": tfds.features.Text(),
                     "label": tfds.features.ClassLabel(num_classes=4),
+                    "score": np.float32,
                     "name": tfds.features.Text(),
                     "present": {"audio": np.bool_},
                 }
@@ -45,7 +46,8 @@ class Clips(tfds.core.GeneratorBasedBuilder):
                     "audio": np.full(0 if silent else 4 + i, i, "float32"),
                     "text": f"clip {i}",
                     "label": i % 4,
-                    "name": str(i),
+                    "score": i / 10,
+                "name": str(i),
                     "present": {"audio": not silent},
                 },
             )

@@ -199,6 +199,16 @@ def test_missing_modalities(clips):
     assert lost == set(again["sample_id"][again["present"]["video"] == 0])
 
 
+def test_labels_keep_their_type(clips):
+    for feature, dtype in [("label", "int64"), ("score", "float32")]:
+        x, y = read(data.load(clips, "video", label=feature))[0]
+        assert y.dtype.name == dtype
+    np.testing.assert_allclose(y, clip_of(x) / 10, rtol=1e-6)
+    # Anything may be the label.
+    x, y = read(data.load(clips, "audio", label="video", batch_size=1))[0]
+    assert y.dtype.name == "uint8" and y.shape[2:] == (2, 2, 3)
+
+
 def test_pairs_share_their_label(clips, folder):
     sounds = Sounds(data_dir=folder)
     dataset = data.load({"video": clips, "audio": sounds}, batch_size=4)
