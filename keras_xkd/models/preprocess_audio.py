@@ -1,6 +1,5 @@
 """Waveforms to what an audio encoder reads."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -50,8 +49,7 @@ def _convert(waves, converter, seconds):
         config = {**converter.get_config(), "max_audio_length": seconds}
         converter = type(converter).from_config(config)
         converter.num_samples = samples
-    with keras.device("cpu"):
-        return ops.convert_to_numpy(converter(waves))
+    return ops.convert_to_numpy(converter(waves))
 
 
 def _waves(raw):

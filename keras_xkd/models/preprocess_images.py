@@ -1,6 +1,5 @@
 """Images, and the frames of videos, to what an encoder reads."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -50,8 +49,7 @@ def preprocess_images(raw, tool, encoder, shape):
         raw = np.repeat(raw, 3, axis=-1)
     flat = raw.reshape((-1, *raw.shape[-3:]))
     # With whole numbers the result would depend on how the backend rounds.
-    with keras.device("cpu"):
-        images = ops.convert_to_numpy(tool(flat.astype("float32")))
+    images = ops.convert_to_numpy(tool(flat.astype("float32")))
     images = images.reshape((*raw.shape[:-3], *images.shape[1:]))
     if rank == 4:
         return images, None

@@ -99,7 +99,9 @@ def _run(raw, encoder, modality, options):
     named = reads if isinstance(reads, dict) else {modality: reads}
     main = next(t for n, t in named.items() if not n.endswith(_MASK))
     raw = keras.tree.map_structure(_to_numpy, raw)
-    found = _step(encoder, main, options)(raw)
+    with keras.device("cpu"):
+        found = _step(encoder, main, options)(raw)
+        found = keras.tree.map_structure(_to_numpy, found)
     if not isinstance(found, dict):
         found = _by_name(found, named)
     missing = sorted(set(named) - set(found))
@@ -129,9 +131,7 @@ def _step(encoder, main, options):
         # An encoder of two-dimensional floats has a front end.
         kind = {2: "audio", 4: "images", 5: "images"}.get(rank * floats)
     if tool is not None and kind is None:
-        return lambda raw: keras.tree.map_structure(
-            _to_numpy, tool(raw, **options)
-        )
+        return functools.partial(tool, **options)
     if kind is None:
         why = why_no_preprocessing(
             encoder.preset, "audio" if floats else "text"

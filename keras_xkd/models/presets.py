@@ -233,6 +233,12 @@ def _unusable(opener, folder, error):
             "are in `keras_hub.models.Backbone.presets`; open it on a machine "
             "with a network, call `save_to_preset(folder)` and pass the folder."
         )
+    elif importlib.util.find_spec("tensorflow") is None:
+        advice = (
+            " Some tokenizers of keras-hub, CLIP's for one, need TensorFlow, "
+            "which is not installed, on every backend: `pip install "
+            "tensorflow-text`."
+        )
     return kind(
         f"The {opener.__name__.lower()} of the preset '{folder}' could not be "
         f"opened: {type(error).__name__}: {error}{advice}"

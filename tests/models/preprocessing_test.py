@@ -141,6 +141,29 @@ class TestText:
         ]
         assert x["padding_mask"].sum(axis=1).tolist() == [4, 3]
 
+    def test_siglip_in_lower_case_without_punctuation(self):
+        """What SigLIP's own preprocessor does, which needs TensorFlow."""
+        seen = []
+
+        class Tokenizer(keras_hub.models.SigLIPTokenizer):
+            end_token_id = pad_token_id = 1
+
+            def __init__(self):
+                keras_hub.models.Tokenizer.__init__(self)
+
+            def call(self, texts):
+                seen.extend(texts)
+                return [[len(text)] for text in texts]
+
+        texts = ["A  Fox, (two)\n cats!", "it's"]
+        encoder = words(preprocessor=Tokenizer())
+        x = encoder.preprocess(texts, sequence_length=4)["text"]
+        assert seen == ["a fox two cats", "its"]
+        assert x["token_ids"].tolist() == [[14, 1, 1, 1], [3, 1, 1, 1]]
+        assert x["padding_mask"].sum(axis=1).tolist() == [2, 2]
+        theirs = keras_hub.models.SigLIPPreprocessor.canonicalize_inputs
+        assert [t.decode() for t in theirs(None, texts).numpy()] == seen
+
     def test_length(self, bert):
         with pytest.warns(UserWarning, match="1 of 2 texts have more than 12"):
             x = bert.preprocess(["a " * 11, "a " * 10])
@@ -352,6 +375,23 @@ class TestAudio:
             to_numpy(LogMel()(clips[:, :3200])),
             atol=1e-5,
         )
+
+    def test_a_front_end_in_the_place_of_the_converter(self, tmp_path):
+        backbone = hub_case.make("WhisperBackbone", num_mels=80, num_layers=1)
+        clips = noise(2, 3200)
+        clips[1] *= 1e-3
+        outside = audio_encoder(backbone, preprocessor=self.whisper())
+        inside = audio_encoder(backbone, front_end=LogMel())
+        expected = outside(outside.preprocess(clips, max_audio_length=0.2))
+        inside.save(tmp_path / "e.keras")
+        loaded = keras.models.load_model(tmp_path / "e.keras")
+        for encoder in (inside, loaded):
+            found = encoder(encoder.preprocess(clips))
+            np.testing.assert_allclose(
+                to_numpy(found["features"]),
+                to_numpy(expected["features"]),
+                atol=1e-3,
+            )
 
     def test_errors(self):
         encoder = sounds(preprocessor=self.whisper(max_audio_length=1))

@@ -1,5 +1,6 @@
 """Encoders from names, preset folders and Hugging Face folders."""
 
+import importlib.util
 import json
 import pathlib
 import socket
@@ -232,10 +233,6 @@ def test_a_missing_file_is_named(layout, file, request, tmp_path):
         text_encoder(place)
 
 
-def write(folder, name, content):
-    (folder / name).write_text(content)
-
-
 @pytest.mark.parametrize(
     "name, content, error, message",
     [
@@ -250,6 +247,19 @@ def test_an_unusable_file(folder, tmp_path, name, content, error, message):
     place = copy(folder, tmp_path / "p")
     (place / name).write_text(content)
     with pytest.raises(error, match=message):
+        text_encoder(place)
+
+
+def test_a_tokenizer_that_needs_tensorflow(folder, tmp_path, monkeypatch):
+    place = copy(folder, tmp_path / "p")
+    (place / "tokenizer.json").write_text("{")
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: find_spec(name) if name != "tensorflow" else None,
+    )
+    with pytest.raises(ValueError, match="need TensorFlow, which is not inst"):
         text_encoder(place)
 
 
@@ -298,6 +308,26 @@ def test_names_without_a_network(monkeypatch):
         for part in (name, "config.json", where, "save_to_preset(", "folder"):
             assert part in str(error.value)
     assert time.monotonic() - start < 10
+
+
+def test_a_model_in_the_cache_of_hugging_face(
+    hugging_face, bert, monkeypatch, tmp_path
+):
+    model = tmp_path / "models--some--bert"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("abc")
+    (model / "snapshots").mkdir()
+    copy(hugging_face, model / "snapshots" / "abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    # A port where nobody listens.
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    np.testing.assert_allclose(
+        to_numpy(text_encoder("hf://some/bert")({"text": IDS})["tokens"]),
+        to_numpy(bert(IDS)["sequence_output"]),
+        atol=1e-5,
+    )
+    with pytest.raises(ConnectionError, match="at http://127.0.0.1:9, without"):
+        text_encoder("hf://some/roberta")
 
 
 def test_names_that_do_not_exist():
