@@ -226,10 +226,13 @@ def _number(text):
 
 
 def _check_files(samples, shown=5):
-    files = {f for s in samples for f in s.files.values()}
-    missing = sorted(
-        f for f in files if isinstance(f, pathlib.Path) and not f.is_file()
-    )
+    files = {
+        file
+        for sample in samples
+        for file in sample.files.values()
+        if isinstance(file, pathlib.Path)
+    }
+    missing = sorted(file for file in files if not file.is_file())
     if missing:
         others = "".join(f"\n  {path}" for path in missing[1:shown])
         raise DataFileError(
