@@ -78,7 +78,7 @@ class Batches:
             return x
         if self.labels is not None:
             return x, self.labels[numbers]
-        return x, np.asarray([example[2] for example in examples])
+        return x, stack("label", [example[2] for example in examples])
 
     def _present(self, numbers, examples):
         names = {*self.masks, *(m for e in examples for m in e[1])}
@@ -141,7 +141,7 @@ def _shape(name, values, shape_of):
     if len(shapes) > 1:
         raise ValueError(
             f"The examples of '{name}' have several shapes: {shapes[:5]}. "
-            "Prepare them in one size, or leave this modality out."
+            "Prepare them in one size, or leave them out."
         )
     return shapes[0] if shapes else shape_of(values[0])
 
