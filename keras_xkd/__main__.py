@@ -22,6 +22,7 @@ BENCHMARKS = {
     "step-cost": (1, "operations of a step with two players (JAX)"),
     "export": (1, "which students are exported, and predict the same then"),
     "video-adviser": (20, "a teacher that watches videos advises a reader"),
+    "teacher-cache": (20, "an epoch from a cache of teacher outputs"),
     "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
     "loaders": (5, "seconds that kinds of data loaders take"),
     "umt-laziness": (10, "what a weak modality learns beside a strong one"),

@@ -1,0 +1,185 @@
+"""What an epoch from a teacher's cache costs, against the student alone.
+
+A convolutional student learns from pictures, by its labels alone, with the
+cached outputs of a teacher, and with the teacher itself. The epochs take turns,
+so that whatever else the machine does meets all of them.
+"""
+
+import pathlib
+import tempfile
+import time
+import warnings
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_xkd.benchmark import record
+from keras_xkd.benchmark.table import table
+from keras_xkd.data import cache_teacher
+from keras_xkd.data import take
+from keras_xkd.distillers import CrossModalDistiller
+from keras_xkd.layers import CachedTeacher
+from keras_xkd.losses import FeatureMatching
+from keras_xkd.losses import SoftTargets
+
+CLASSES, BATCH = 100, 64
+TITLES = {
+    "student": "student alone",
+    "cached": "with cached logits and features",
+    "live": "with the teacher",
+}
+
+
+def network(filters, width, name):
+    """A small convolutional classifier of 32 x 32 pictures."""
+    inputs = keras.Input((32, 32, 3), name="image")
+    x = layers.Conv2D(filters, 5, 2, activation="relu")(inputs)
+    x = layers.Conv2D(2 * filters, 3, 2, activation="relu")(x)
+    x = layers.Conv2D(4 * filters, 3, activation="relu")(x)
+    x = layers.Dense(width, activation="relu")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Dense(CLASSES)(x), name=name)
+
+
+class _Examples:
+    """Examples one by one, in a random order that stays."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+        self.order = np.random.default_rng(0).permutation(len(y))
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, index):
+        row = int(self.order[index])
+        return take(self.x, row), self.y[row]
+
+
+def as_dataset(x, y):
+    """What is natural on the backend, in random order."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        order = _Examples(x, y).order
+        dataset = tf.data.Dataset.from_tensor_slices((take(x, order), y[order]))
+        return dataset.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    if backend == "torch":
+        import torch
+
+        return torch.utils.data.DataLoader(_Examples(x, y), BATCH)
+    import grain
+
+    return grain.MapDataset.source(_Examples(x, y)).batch(BATCH)
+
+
+def make(folder, samples):
+    """Functions that train for an epoch, by name."""
+    rng = np.random.default_rng(0)
+    x = {
+        "image": rng.normal(size=(samples, 32, 32, 3)).astype("float32"),
+        "sample_id": np.arange(samples),
+    }
+    y = rng.integers(0, CLASSES, samples).astype("int32")
+    data = as_dataset(x, y)
+    teacher = network(64, 512, "teacher")
+    cached = cache_teacher(teacher, data, folder, dtype="float16", verbose=0)
+
+    def fit(model, dataset):
+        with warnings.catch_warnings():
+            # Keras says so at the end of data of unknown length.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            model.fit(dataset, verbose=0, shuffle=False)
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    student = network(16, 128, "student")
+    student.compile("adam", loss)
+    epochs = {"student": lambda: fit(student, _pictures(data))}
+    stands = {"cached": CachedTeacher.from_cache(folder), "live": teacher}
+    for name, stand in stands.items():
+        distiller = CrossModalDistiller(
+            student=network(16, 128, "student"), teacher=stand
+        )
+        losses = {"soft": SoftTargets(), "match": FeatureMatching()}
+        distiller.compile("adam", loss, losses)
+        own = cached if name == "cached" else data
+        epochs[name] = lambda d=distiller, own=own: fit(d, own)
+    return epochs
+
+
+def _pictures(data):
+    """The same data; the student itself takes no `sample_id`."""
+
+    def pick(x, y):
+        return x["image"], y
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return data.map(pick)
+    if backend == "jax":
+        return data.map(lambda batch: pick(*batch))
+    import torch
+
+    collate = torch.utils.data.default_collate
+    return torch.utils.data.DataLoader(
+        data.dataset, BATCH, collate_fn=lambda batch: pick(*collate(batch))
+    )
+
+
+def ratio(values, baseline, seed=0, draws=10_000):
+    """Ratio of the medians of paired times, with a bootstrap interval.
+
+    Example:
+
+    >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
+    {'ratio': 2.0, 'low': 2.0, 'high': 2.0}
+    """
+    pairs = np.array([values, baseline])
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, pairs.shape[1], (draws, pairs.shape[1]))
+    above, below = np.median(pairs[:, rows], axis=-1)
+    low, high = np.quantile(above / below, [0.025, 0.975])
+    above, below = np.median(pairs, axis=-1)
+    return {
+        "ratio": float(above / below),
+        "low": float(low),
+        "high": float(high),
+    }
+
+
+def run(seeds, output, quick=False, arguments=("benchmark", "teacher-cache")):
+    """Prints and writes seconds per epoch, the first epochs left out.
+
+    Args:
+        seeds: The number of seeds is the number of epochs.
+        output: Folder for the results.
+        quick: Whether to train on a few pictures only.
+        arguments: The command that led here, for the record.
+    """
+    samples = 2 * BATCH if quick else 2048
+    with tempfile.TemporaryDirectory() as folder:
+        epochs = make(folder, samples)
+        seconds = {name: [] for name in epochs}
+        for _ in range(len(seeds) + 2):
+            for name, train in epochs.items():
+                start = time.perf_counter()
+                train()
+                seconds[name].append(time.perf_counter() - start)
+    seconds = {name: own[2:] for name, own in seconds.items()}
+    found = {n: ratio(own, seconds["student"]) for n, own in seconds.items()}
+    rows = [
+        [
+            TITLES[name],
+            f"{1e3 * np.median(seconds[name]):.0f}",
+            f"{own['ratio']:.2f}",
+            f"{own['low']:.2f} to {own['high']:.2f}",
+        ]
+        for name, own in found.items()
+    ]
+    header = ["epoch", "ms, median", "ratio", "95 % interval"]
+    print(f"{table(header, rows)}\n\n{record.describe()}")
+    results = {"seconds": seconds, "ratios": found, "samples": samples}
+    path = pathlib.Path(output) / "teacher_cache.json"
+    record.write(path, results, arguments, seeds)
+    return results
