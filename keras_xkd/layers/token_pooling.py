@@ -89,9 +89,8 @@ class TokenPooling(keras.layers.Layer):
             there = ops.logical_and(there, ops.cast(mask, "bool"))
         if self.kind in ("first", "last"):
             there = _only(there, self.kind)
-        elif self.skip:
-            index = ops.arange(ops.shape(tokens)[1])
-            there = ops.logical_and(there, index >= self.skip)
+        else:
+            tokens, there = tokens[:, self.skip :], there[:, self.skip :]
         there = there[:, :, None]
         tokens = ops.where(there, tokens, ops.zeros_like(tokens))
         if self.kind == "max":

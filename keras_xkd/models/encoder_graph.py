@@ -12,7 +12,7 @@ from keras_xkd.models.encoder_layers import OverFrames
 from keras_xkd.models.encoder_layers import TokenMask
 from keras_xkd.models.encoder_layers import ToTokens
 from keras_xkd.models.encoder_layers import ZeroPadding
-from keras_xkd.utils.modalities import is_named
+from keras_xkd.utils.modalities import known_modalities
 
 
 def reads_frames(network, kind):
@@ -34,7 +34,7 @@ def make_inputs(network, kind, modality, mask=False, front_end=None):
             "`front_end` fits backbones that read one tensor. Received: "
             f"'{network.name}', which reads {sorted(reads)}"
         )
-    if len(reads) > 1 and not all(map(is_named, reads.values())):
+    if len(reads) > 1 and not known_modalities(network):
         raise ValueError(
             f"The backbone '{network.name}' reads {len(reads)} tensors. Name "
             'them, as in `keras.Input(shape, name="token_ids")`. Received: '

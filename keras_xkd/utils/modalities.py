@@ -96,11 +96,6 @@ def known_modalities(model):
         return ()
 
 
-def is_named(tensor):
-    """Whether an input was named by its author."""
-    return bool(_name(tensor))
-
-
 def optional_of(model):
     """The names of what a network reads only where `x` has it."""
     return tuple(getattr(model, "optional", ()))
