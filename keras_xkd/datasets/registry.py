@@ -26,7 +26,8 @@ def builders():
 
     Example:
 
-    >>> "ravdess" in keras_xkd.datasets.builders()
+    >>> from keras_xkd import datasets
+    >>> "ravdess" in datasets.builders()
     True
     """
     return {module: builder_class(name) for name, module in BUILDERS.items()}
