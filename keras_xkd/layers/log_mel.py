@@ -31,6 +31,10 @@ class LogMel(keras.layers.Layer):
         fft_length: Length of a window, in samples.
         sequence_stride: Samples from one window to the next.
         sampling_rate: Samples per second.
+        fft: Whether the transform is a fast one. ONNX has no operation for
+            that: set `layer.fft = False` before `export(format="onnx")`, which
+            makes it a convolution. It is slower, and less exact on a GPU that
+            rounds to TF32.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
@@ -41,8 +45,8 @@ class LogMel(keras.layers.Layer):
         A tensor of shape `(batch, samples // sequence_stride, num_mel_bins)`.
 
     Raises:
-        ValueError: If an argument is not positive, or the inputs have another
-            shape or are too short.
+        ValueError: If an argument is not positive, `fft_length` is odd, or the
+            inputs have another shape or are too short.
 
     Example:
 
@@ -66,6 +70,7 @@ class LogMel(keras.layers.Layer):
         fft_length=400,
         sequence_stride=160,
         sampling_rate=16000,
+        fft=True,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -81,16 +86,17 @@ class LogMel(keras.layers.Layer):
                     f"`{name}` must be positive. Received: {name}={value}"
                 )
             setattr(self, name, value)
+        if fft_length % 2:
+            raise ValueError(
+                f"`fft_length` must be even. Received: fft_length={fft_length}"
+            )
+        self.fft = fft
         self.filters = mel_filters(num_mel_bins, fft_length, sampling_rate)
 
     def call(self, inputs):
         self._check(inputs.shape)
-        real, imaginary = ops.stft(
-            ops.cast(inputs, "float32"),
-            sequence_length=self.fft_length,
-            sequence_stride=self.sequence_stride,
-            fft_length=self.fft_length,
-        )
+        transform = self._by_fft if self.fft else self._by_convolution
+        real, imaginary = transform(ops.cast(inputs, "float32"))
         power = ops.square(real[:, :-1]) + ops.square(imaginary[:, :-1])
         mels = ops.matmul(power, ops.convert_to_tensor(self.filters))
         # Lower powers cannot be told from the rounding of 32-bit numbers.
@@ -99,6 +105,25 @@ class LogMel(keras.layers.Layer):
         mels = (ops.maximum(mels, floor) + 4.0) / 4.0
         return ops.cast(mels, self.compute_dtype)
 
+    def _by_fft(self, sound):
+        return ops.stft(
+            sound,
+            sequence_length=self.fft_length,
+            sequence_stride=self.sequence_stride,
+            fft_length=self.fft_length,
+        )
+
+    def _by_convolution(self, sound):
+        half = self.fft_length // 2
+        sound = ops.pad(sound, [[0, 0], [half, half]], mode="reflect")
+        waves = ops.conv(
+            sound[..., None],
+            ops.convert_to_tensor(windowed_waves(self.fft_length)),
+            strides=self.sequence_stride,
+            data_format="channels_last",
+        )
+        return waves[..., : half + 1], waves[..., half + 1 :]
+
     def compute_output_shape(self, input_shape):
         self._check(input_shape)
         batch, samples = input_shape
@@ -106,17 +131,27 @@ class LogMel(keras.layers.Layer):
         return (batch, frames, self.num_mel_bins)
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {**super().get_config(), **self.arguments, "fft": self.fft}
 
     def _check(self, shape):
-        if len(shape) != 2 or (
-            shape[1] is not None and shape[1] <= self.fft_length // 2
-        ):
+        rank, samples = len(shape), shape[-1] if len(shape) else None
+        # While a model is exported, PyTorch has tensors for sizes.
+        known = isinstance(samples, int)
+        if rank != 2 or (known and samples <= self.fft_length // 2):
             raise ValueError(
                 f"'{self.name}' reads sound of shape `(batch, samples)`, with "
                 f"more than {self.fft_length // 2} samples. Received: shape "
                 f"{tuple(shape)}"
             )
+
+
+def windowed_waves(length):
+    """Cosines and sines of all frequencies, `(length, 1, length + 2)`."""
+    n = np.arange(length)
+    angles = 2 * np.pi / length * np.outer(n, n[: length // 2 + 1])
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi / length * n)
+    waves = np.concatenate([np.cos(angles), -np.sin(angles)], axis=1)
+    return (hann[:, None] * waves)[:, None].astype("float32")
 
 
 def mel_filters(num_mel_bins, fft_length, sampling_rate):
