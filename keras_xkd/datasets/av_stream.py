@@ -38,9 +38,12 @@ def open_stream(path, kind):
                 raise DataFileError(path, "there is no video or sound in it")
             stream = next(iter(getattr(container.streams, kind)), None)
             yield container, stream
-    except av.FFmpegError as error:
+    except DataFileError:
+        raise
+    except (av.FFmpegError, ValueError, IndexError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataFileError(
-            path, f"the {kind} cannot be decoded: {error.strerror}"
+            path, f"the {kind} cannot be decoded: {reason}"
         ) from error
 
 
@@ -53,7 +56,7 @@ def decode(container, stream, start):
         container.seek(int((start - SEEK_MARGIN) * 1e6))
     zero = (container.start_time or 0) / 1e6
     time = 0.0
-    for frame in container.decode(stream):
+    for frame in _frames(container, stream):
         # Raw streams have no times.
         time = time if frame.time is None else frame.time - zero
         if frame.is_corrupt:  # Decoders patch it up and go on.
@@ -62,6 +65,22 @@ def decode(container, stream, start):
             )
         yield time, frame
         time += frame_length(frame, stream)
+
+
+def _frames(container, stream):
+    """All frames of a stream, from where the container stands."""
+    begun = False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except import_av().InvalidDataError:
+            # Clips that were cut out of longer files often start within a
+            # frame of sound, which cannot be decoded.
+            if begun or stream.type != "audio":
+                raise
+            continue
+        begun = begun or bool(frames)
+        yield from frames
 
 
 def frame_length(frame, stream):

@@ -91,5 +91,5 @@ def _png(pixels):
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="png")
+    Image.fromarray(pixels).save(file, format="png", compress_level=1)
     return file.getvalue()

@@ -19,12 +19,14 @@ class MultimodalConfig(tfds.core.BuilderConfig):
             self.name = "-".join(parts) or "default"
 
     def choices(self):
-        """The fields that a subclass added, as a dict."""
+        """The fields that subclasses added, as a dict; the last one's first."""
         common = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+        names = [f.name for f in dataclasses.fields(self)]
+        own = vars(type(self)).get("__annotations__", {})
         return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in common
+            name: getattr(self, name)
+            for name in sorted(names, key=lambda name: name not in own)
+            if name not in common
         }
 
 

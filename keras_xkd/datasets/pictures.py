@@ -23,7 +23,7 @@ def read_image(path, size=None):
     from PIL import ImageOps
 
     with _open_image(path) as image:
-        image = ImageOps.exif_transpose(image).convert("RGB")
+        image = _to_rgb(ImageOps.exif_transpose(image))
         if size is not None:
             image = image.resize(pair(size)[::-1], _bilinear())
         return np.array(image)
@@ -71,10 +71,27 @@ def _open_image(path):
         with Image.open(path) as image:
             image.load()
             yield image
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except DataFileError:
+        raise
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
         raise DataFileError(
             path, f"the image cannot be read: {error}"
         ) from error
+
+
+def _to_rgb(image):
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off.
+        image = Image.fromarray((np.array(image) >> 8).astype("uint8"))
+    if image.mode == "P":  # Its transparency may be a list.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 def _bilinear():

@@ -155,17 +155,64 @@ def test_rate_of_television(tmp_path):
         np.testing.assert_allclose(gray(read), range(0, 250, 5), atol=4)
 
 
-def test_far_into_a_video(tmp_path):
+@pytest.mark.parametrize("ending", VIDEOS)
+def test_far_into_a_video(ending, tmp_path):
     frames = media_files.grays([i % 12 * 20 for i in range(60)])
-    sound = media_files.sine(8000, seconds=15)
-    sound[:96_000] = 0  # A tone from 12 s on.
-    path = video(tmp_path, frames=frames, rate=4, sound=sound)
+    rate = 48_000 if ending == "webm" else 8000
+    sound = media_files.sine(rate, seconds=15)
+    sound[: 12 * rate] = 0  # A tone from 12 s on.
+    path = video(
+        tmp_path, ending, frames=frames, rate=4, sound=sound, sound_rate=rate
+    )
     read = media.read_video(path, frame_rate=4, start=12, seconds=1)
     np.testing.assert_allclose(gray(read), [0, 20, 40, 60], atol=3)
-    heard = media.read_audio(path, start=11.9, seconds=0.2)
+    heard = media.read_audio(path, 8000, start=11.9, seconds=0.2)
     assert heard.shape == (1600,)
     assert abs(heard[:700]).max() < 0.05
     assert abs(heard[900:]).max() > 0.5
+
+
+@pytest.mark.parametrize(
+    "ending, codec",
+    [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "libopus")],
+)
+def test_far_into_a_sound(ending, codec, tmp_path):
+    sound = media_files.sine(8000, seconds=15)
+    sound[:96_000] = 0
+    path = media_files.write_sound(tmp_path / f"a.{ending}", sound, 8000, codec)
+    heard = media.read_audio(path, 8000, start=11.9, seconds=0.2)
+    assert heard.shape == (1600,)
+    assert abs(heard[:700]).max() < 0.05
+    assert abs(heard[900:]).max() > 0.5
+    if codec != "libopus":
+        exact = sound[95_200:96_800, 0] / 32768
+        np.testing.assert_array_equal(heard, exact)
+
+
+def test_sound_that_starts_within_a_frame(tmp_path):
+    import av
+
+    path = media_files.write_video(
+        tmp_path / "a.avi",
+        sound=media_files.sine(16_000),
+        sound_rate=16_000,
+        codec="mpeg4",
+        sound_codec="libmp3lame",
+    )
+    content = bytearray(path.read_bytes())
+    # The first packet of sound that is not empty.
+    start = content.index(b"01wb", content.index(b"01wb") + 4)
+    size = int.from_bytes(content[start + 4 : start + 8], "little")
+    content[start + 8 : start + 8 + size] = np.random.RandomState(0).bytes(size)
+    path.write_bytes(content)
+    with av.open(str(path)) as file, pytest.raises(av.InvalidDataError):
+        list(file.decode(audio=0))
+    sound = media.read_audio(path)
+    # It stays in step with the picture.
+    assert 16_000 <= len(sound) <= 17_400
+    assert not sound[:500].any()
+    spectrum = abs(np.fft.rfft(sound[4000:12_000]))
+    assert spectrum.argmax() == 220
 
 
 def test_colours_and_size(tmp_path):
@@ -197,6 +244,17 @@ def test_image(tmp_path):
     np.testing.assert_array_equal(
         media.read_image(path), np.repeat(pixels[..., :1], 3, axis=-1)
     )
+
+
+def test_image_of_other_modes(tmp_path):
+    from PIL import Image
+
+    gray = np.arange(0, 65_536, 4096, dtype="uint16").reshape(4, 4)
+    path = media_files.write_image(tmp_path / "16.png", gray)
+    np.testing.assert_array_equal(media.read_image(path)[..., 0], gray // 256)
+    image = Image.fromarray(np.full((4, 4, 3), 200, "uint8")).quantize(2)
+    image.save(tmp_path / "p.png", transparency=b"\xff\x80")
+    assert (media.read_image(tmp_path / "p.png") == 200).all()
 
 
 def test_image_is_turned_upright(tmp_path):
