@@ -57,26 +57,28 @@ def plan_freezing(backbone, trainable):
 def blocks_of(model):
     """The blocks of a model in their order, each by its (first) layer.
 
-    Of the layers that consist of layers, those of one class that are, or are
-    made of, the most blocks. In a graph without such layers a block ends
-    where its branch is merged with a shortcut; without shortcuts, every layer
-    with a kernel is one.
+    These are, of the layers that consist of layers, those of one class that
+    are, or are made of, the most blocks. Or, if there are more of them, the
+    parts of the graph that end where a branch is added to a shortcut. In a
+    graph without either, every layer with a kernel is a block.
     """
     groups = {}
     for layer in _children(model):
         if layer.weights and _children(layer):
             groups.setdefault(type(layer), []).append(layer)
-    if groups:
-        blocks = [sum(map(_inside, g), []) for g in reversed(groups.values())]
-        return max(blocks, key=len)
-    kernels = [x for x in _children(model) if _has_kernel(x)]
+    found = [sum(map(_inside, g), []) for g in reversed(groups.values())]
     starts, merged = [], True
-    for layer in _children(model):
+    for layer in getattr(model, "operations", _children(model)):
         if merged and _has_kernel(layer):
             starts.append(layer)
             merged = False
         merged = merged or _is_merge(layer)
-    return starts if len(starts) > 1 else kernels
+    if len(starts) > 1 or (starts and not found):
+        found.append(starts)
+    blocks = max(found, key=len, default=[])
+    if len(blocks) > 1 or groups:
+        return blocks
+    return [x for x in _children(model) if _has_kernel(x)]
 
 
 def lora_layers(model):
@@ -189,11 +191,14 @@ def _inside(layer):
 
 
 def _has_kernel(layer):
-    return any(len(weight.shape) > 1 for weight in layer.weights)
+    return any("kernel" in w.name for w in getattr(layer, "weights", ()))
 
 
-def _is_merge(layer):
-    return any(len(node.input_tensors) > 1 for node in layer._inbound_nodes)
+def _is_merge(operation):
+    """Whether it joins branches: a layer of Keras, or the operation alike."""
+    return type(operation).__name__ in ("Add", "Concatenate") and any(
+        len(node.input_tensors) > 1 for node in operation._inbound_nodes
+    )
 
 
 def _before(layer, block):

@@ -51,6 +51,22 @@ def test_blocks(name, make, expected):
     assert [type(block).__name__ for block in blocks] == expected
 
 
+def test_blocks_of_models_of_ones_own():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
+    for i in range(2):
+        y = layers.Conv2D(4, 3, padding="same", name=f"one_{i}")(x)
+        y = layers.BatchNormalization()(y)
+        gate = layers.Dense(4, "sigmoid", name=f"gate_{i}")(y)
+        x = x + layers.Multiply()([y, gate])
+    backbone = keras.Model(inputs, x)
+    assert [b.name for b in blocks_of(backbone)] == ["stem", "one_1"]
+    encoder = image_encoder(backbone, trainable=1)
+    assert len(encoder.trainable_weights) == 6
+    plain = keras.Sequential([inputs, *backbone.layers[1:3]])
+    assert [b.name for b in blocks_of(plain)] == ["stem", "one_0"]
+
+
 def test_last_blocks(tmp_path):
     """All from the kth last block on learns, and what the encoder adds."""
     backbone = hub_case.make("ViTBackbone", **MORE_BLOCKS)
