@@ -7,6 +7,7 @@ from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import features_shape
 from keras_xkd.utils.features import pooled
+from keras_xkd.utils.quiet_reading import QuietReading
 from keras_xkd.utils.reads_logits import ReadsLogits
 from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import symbolic_inputs
@@ -14,7 +15,7 @@ from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.models.LinearProbe")
-class LinearProbe(TypedExport, ReadsLogits, RoleModel):
+class LinearProbe(QuietReading, TypedExport, ReadsLogits, RoleModel):
     """A linear layer on the features of an encoder.
 
     Linear evaluation trains the layer alone; fine-tuning trains the encoder
@@ -114,7 +115,17 @@ class LinearProbe(TypedExport, ReadsLogits, RoleModel):
     def get_config(self):
         return {
             **super().get_config(),
+            "quantized": self.head.quantization_mode,
             "units": self.units,
             "fine_tune": self.fine_tune,
             "output_size": self.output_size,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        quantized = config.pop("quantized", None)
+        probe = super().from_config(config, custom_objects)
+        if quantized:  # The encoder says so itself.
+            probe.head.quantize(quantized)
+        return probe
