@@ -41,7 +41,8 @@ class AVMNIST(MultimodalBuilder):
 
     Made of the data sets `mnist` and `spoken_digit` (Free Spoken Digit
     Dataset) of tensorflow-datasets, which are downloaded and prepared if they
-    are not in `data_dir` yet. There is no folder to fill.
+    are not in `data_dir` yet. There is no folder to fill. Its builders of
+    these two need TensorFlow and `pydub` to prepare them, not to be read.
 
     Which recording comes with an image is this package's choice: for each
     digit, the recordings are shuffled with `seed` and dealt out to its images

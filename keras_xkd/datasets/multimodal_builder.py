@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.examples import read_example
+from keras_xkd.datasets.multimodal_config import configure
 from keras_xkd.datasets.preparation import Preparation
 
 ON_ERROR = ("raise", "skip", "absent")
@@ -37,10 +38,9 @@ class MultimodalBuilder(
     dict `{modality: bool}` that this class fills in; the value of a modality
     that a sample lacks is empty, or zeros where its shape is fixed.
 
-    Preparation is atomic: it happens in a folder of another name, which is
-    renamed at the end, so what was interrupted is never taken for data. The
-    order of the samples depends on their keys only: preparing again gives the
-    same records.
+    Preparation happens in a folder that is renamed at the end, so what was
+    interrupted is never taken for data. The order of the samples depends on
+    their keys only: preparing again gives the same records.
 
     Args:
         manual_dir: The folder with the data as distributed. It is needed to
@@ -49,12 +49,10 @@ class MultimodalBuilder(
             a `DataFileError` that names it, `"skip"` the sample, or make that
             modality `"absent"`; where it cannot be absent, and if no modality
             is left, the sample is skipped.
-        config: A name or an instance of the class's configuration, instead of
-            single choices.
-        file_format: Defaults to `"array_record"`, or to what the prepared data
-            is in.
-        data_dir: Where prepared data lives. Defaults to that of
-            tensorflow-datasets, `~/tensorflow_datasets`.
+        config: A configuration, or its name, instead of single choices.
+        file_format: Defaults to that of the prepared data, `"array_record"`.
+        data_dir: Where prepared data lives, by default
+            `~/tensorflow_datasets`.
         **choices: Fields of the class's configuration, and `version`.
 
     Example:
@@ -119,7 +117,7 @@ class MultimodalBuilder(
         self._found = []
         state = {k: kwargs[k] for k in ("data_dir", "version") if k in kwargs}
         choices = {k: v for k, v in kwargs.items() if k not in state}
-        config = self._configure(config, choices)
+        config = configure(type(self), config, choices)
         super().__init__(config=config, file_format=file_format, **state)
         # For pickling: the arguments of the constructor.
         self._original_state.update(
@@ -185,11 +183,8 @@ class MultimodalBuilder(
         folder = self.manual_dir
         # The files may have been deleted since.
         if existed and folder and folder.is_dir() and any(folder.iterdir()):
-            preparation.check_fingerprint(
-                self.fingerprint(self.manual_dir),
-                self.manual_dir,
-                self.data_dir,
-            )
+            found = self.fingerprint(folder)
+            preparation.check_fingerprint(found, folder, self.data_dir)
         if preparation.left_out:
             warnings.warn(preparation.summary(self.data_path), stacklevel=2)
 
@@ -199,7 +194,7 @@ class MultimodalBuilder(
     def _info(self):
         return tfds.core.DatasetInfo(
             builder=self,
-            description=inspect.cleandoc(type(self).__doc__),
+            description=inspect.cleandoc(type(self).__doc__ or ""),
             features=self.features(),
             homepage=self.HOMEPAGE,
             citation=self.CITATION,
@@ -248,25 +243,6 @@ class MultimodalBuilder(
 
     def _choices(self):
         return self.builder_config.choices() if self.builder_config else {}
-
-    def _configure(self, config, choices):
-        """The configuration that single choices amount to."""
-        if not choices:
-            return config
-        known = type(self).builder_config_cls
-        valid = list(known().choices()) if known else []
-        unknown = sorted(set(choices) - set(valid))
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} does not know {unknown}. Its choices "
-                f"are {valid}."
-            )
-        if config is not None:
-            raise ValueError(
-                "Give a `config` or single choices, not both. Received: "
-                f"config={config!r}, {choices}"
-            )
-        return known(**choices)
 
     def _create_builder_config(self, builder_config, version):
         # tensorflow-datasets refuses an equal copy of a predefined one.

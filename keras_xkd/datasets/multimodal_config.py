@@ -30,6 +30,26 @@ class MultimodalConfig(tfds.core.BuilderConfig):
         }
 
 
+def configure(builder, config, choices):
+    """The configuration of a builder class that single choices amount to."""
+    if not choices:
+        return config
+    known = builder.builder_config_cls
+    valid = list(known().choices()) if known else []
+    unknown = sorted(set(choices) - set(valid))
+    if unknown:
+        raise ValueError(
+            f"{builder.__name__} does not know {unknown}. Its choices are "
+            f"{valid}."
+        )
+    if config is not None:
+        raise ValueError(
+            "Give a `config` or single choices, not both. Received: "
+            f"config={config!r}, {choices}"
+        )
+    return known(**choices)
+
+
 def _spell(value):
     """A value as part of a folder's name: letters, digits, `.`, `_`, `+`."""
     if isinstance(value, (tuple, list)):

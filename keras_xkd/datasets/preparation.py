@@ -43,7 +43,8 @@ class Preparation:
 
     def summary(self, folder, shown=5):
         """What was left out, in a few lines."""
-        skipped = len({str(f["key"]) for f in self.left_out if f["skipped"]})
+        lost = [f for f in self.left_out if f["skipped"]]
+        skipped = len({(f["split"], f["key"]) for f in lost})
         absent = sum(not f["skipped"] for f in self.left_out)
         lines = [f"  {f['file']}: {f['reason']}" for f in self.left_out[:shown]]
         if len(self.left_out) > shown:

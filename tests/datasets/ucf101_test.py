@@ -117,6 +117,19 @@ def test_missing_clip(folder, tmp_path):
     assert len(splits["test"]) == 2
 
 
+def test_clip_without_anything_is_skipped(folder, tmp_path):
+    path = folder / "UCF-101/PlayingCello/v_PlayingCello_g01_c01.avi"
+    media_files.cut_off(path)
+    built = datasets.UCF101(
+        manual_dir=folder, data_dir=str(tmp_path), on_error="absent", **SIZES
+    )
+    with pytest.warns(UserWarning, match="1 samples were left out and 0 modal"):
+        splits = builder_case.prepare(built)
+    assert len(splits["test"]) == 2
+    assert [f["modality"] for f in built.left_out] == ["video", "audio"]
+    assert all(f["skipped"] for f in built.left_out)
+
+
 def test_bad_input(folder, tmp_path):
     for kwargs in ({"fold": 4}, {"subset": "ucf50"}):
         with pytest.raises(ValueError, match="`subset` must be one of"):
