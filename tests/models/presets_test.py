@@ -129,11 +129,11 @@ def test_a_folder_is_the_backbone_it_was_written_from(layout, bert, request):
     folder = request.getfixturevalue(layout)
     assert isinstance(folder, pathlib.Path)
     encoder = text_encoder(folder)
-    outputs = encoder({"text": IDS})
-    sequence = to_numpy(bert(IDS)["sequence_output"])
-    np.testing.assert_allclose(to_numpy(outputs["tokens"]), sequence, atol=1e-5)
+    outputs = encoder.predict({"text": IDS}, verbose=0)
+    sequence = bert.predict(IDS, verbose=0)["sequence_output"]
+    np.testing.assert_allclose(outputs["tokens"], sequence, atol=1e-5)
     np.testing.assert_allclose(
-        to_numpy(outputs["features"]), sequence[:, :4].mean(axis=1), atol=1e-5
+        outputs["features"], sequence[:, :4].mean(axis=1), atol=1e-5
     )
     found = encoder.preprocess(TEXTS, sequence_length=5)["text"]
     for name, ids in IDS.items():
@@ -151,8 +151,8 @@ def test_a_saved_encoder_needs_the_folder_no_more(folder, tmp_path, bert):
     x = loaded.preprocess(TEXTS, sequence_length=5)
     np.testing.assert_array_equal(x["text"]["token_ids"], IDS["token_ids"])
     np.testing.assert_allclose(
-        to_numpy(loaded(x)["tokens"]),
-        to_numpy(bert(IDS)["sequence_output"]),
+        loaded.predict(x, verbose=0)["tokens"],
+        bert.predict(IDS, verbose=0)["sequence_output"],
         atol=1e-5,
     )
 
@@ -206,7 +206,7 @@ def test_a_backbone_alone(folder, tmp_path):
     files = ("tokenizer.json", "assets/tokenizer/vocabulary.txt")
     place = copy(folder, tmp_path / "p", without=files)
     encoder = text_encoder(place)
-    assert to_numpy(encoder({"text": IDS})["features"]).shape == (2, 8)
+    assert encoder.predict({"text": IDS}, verbose=0)["features"].shape == (2, 8)
     with pytest.raises(ValueError, match="no tokenizer.json in the preset"):
         encoder.preprocess(TEXTS)
     tokenizer = keras_hub.models.BertTokenizer(WORDS)
@@ -276,8 +276,10 @@ def test_shards(hugging_face, tmp_path):
         part = {k: v for k, v in tensors.items() if names[k] == shard}
         safetensors.numpy.save_file(part, place / shard)
     np.testing.assert_allclose(
-        to_numpy(text_encoder(place)({"text": IDS})["features"]),
-        to_numpy(text_encoder(hugging_face)({"text": IDS})["features"]),
+        text_encoder(place).predict({"text": IDS}, verbose=0)["features"],
+        text_encoder(hugging_face).predict({"text": IDS}, verbose=0)[
+            "features"
+        ],
         atol=1e-6,
     )
 
@@ -322,8 +324,10 @@ def test_a_model_in_the_cache_of_hugging_face(
     # A port where nobody listens.
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     np.testing.assert_allclose(
-        to_numpy(text_encoder("hf://some/bert")({"text": IDS})["tokens"]),
-        to_numpy(bert(IDS)["sequence_output"]),
+        text_encoder("hf://some/bert").predict({"text": IDS}, verbose=0)[
+            "tokens"
+        ],
+        bert.predict(IDS, verbose=0)["sequence_output"],
         atol=1e-5,
     )
     with pytest.raises(ConnectionError, match="at http://127.0.0.1:9, without"):
