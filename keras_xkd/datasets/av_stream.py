@@ -75,8 +75,8 @@ def _frames(container, stream):
             frames = packet.decode()
         except import_av().InvalidDataError:
             # Clips that were cut out of longer files often start within a
-            # frame of sound, which cannot be decoded.
-            if begun or stream.type != "audio":
+            # frame of sound, or with pictures that continue others.
+            if begun or (stream.type == "video" and packet.is_keyframe):
                 raise
             continue
         begun = begun or bool(frames)

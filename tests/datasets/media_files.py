@@ -38,6 +38,7 @@ def write_video(
     codec="libx264",
     sound_codec="aac",
     options=None,
+    keyframes=12,
 ):
     """A video, with a track of `sound` (samples of one channel) if given."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,7 @@ def write_video(
         picture = file.add_stream(codec, rate=rate)
         picture.height, picture.width = frames[0].shape[:2]
         picture.pix_fmt = "yuv420p"
+        picture.gop_size = keyframes
         if sound is not None:
             track = file.add_stream(sound_codec, rate=sound_rate)
             track.layout = "mono"
@@ -55,6 +57,20 @@ def write_video(
         file.mux(picture.encode(None))
         if sound is not None:
             write_track(file, track, sound, sound_rate)
+    return path
+
+
+def write_rest(path, source, start):
+    """What follows `start` seconds of a video, without encoding it again."""
+    with av.open(str(source)) as file, av.open(str(path), "w") as rest:
+        tracks = [rest.add_stream_from_template(s) for s in file.streams]
+        for packet in file.demux():
+            if packet.dts is None or packet.pts * packet.time_base < start:
+                continue
+            shift = round(start / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = tracks[packet.stream.index]
+            rest.mux(packet)
     return path
 
 

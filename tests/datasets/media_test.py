@@ -215,6 +215,24 @@ def test_sound_that_starts_within_a_frame(tmp_path):
     assert spectrum.argmax() == 220
 
 
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_clip_that_continues_another(ending, tmp_path):
+    # There is no complete picture before 1.2 s, 0.75 s into the clip.
+    frames = media_files.grays([i * 5 for i in range(40)])
+    sound = media_files.sine(48_000, seconds=4)
+    source = video(
+        tmp_path, ending, frames=frames, sound=sound, sound_rate=48_000
+    )
+    path = tmp_path / f"rest.{ending}"
+    media_files.write_rest(path, source, 0.45)
+    shown = gray(media.read_video(path, frame_rate=10))
+    np.testing.assert_allclose(shown[-20:], np.arange(100, 200, 5), atol=4)
+    # Until then, the first one is shown, so that picture and sound agree.
+    assert len(shown) in (35, 36)
+    assert (shown[:7] == shown[0]).all()
+    assert len(media.read_audio(path, 8000)) in range(28_000, 28_800)
+
+
 def test_colours_and_size(tmp_path):
     frame = np.zeros((24, 32, 3), "uint8")
     frame[:, :16] = [200, 30, 30]
