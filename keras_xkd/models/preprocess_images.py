@@ -26,7 +26,7 @@ def preprocess_images(raw, tool, encoder, shape):
     if tool is None:
         size = None if None in (height, width) else (height, width)
         tool = import_keras_hub().layers.ImageConverter(
-            image_size=size, scale=1 / 255
+            image_size=size, scale=1 / 255, dtype="float32"
         )
     if isinstance(raw, (list, tuple)) or raw.dtype.kind == "O":
         raw = [np.asarray(image) for image in raw]

@@ -30,8 +30,8 @@ def preprocess(
     width, channels)`; raw videos `(batch, frames, height, width,
     channels)`; raw audio floats from -1 to 1, `(batch, samples)`, at the
     sampling rate of the preset. The encoder's `preprocessor` does the work
-    with the settings of its preset. Without one, images and videos are
-    resized to what the encoder reads and divided by 255, and audio for a
+    with the settings of its preset. Without one, images and videos are cut
+    and resized to what the encoder reads and divided by 255, and audio for a
     `front_end` stays as it is.
 
     It runs in NumPy or on the CPU and is safe in threads. It can be called

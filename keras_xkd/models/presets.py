@@ -66,7 +66,9 @@ def open_preprocessing(preset, kind):
             return None
         if kind == "video" and (place / "video_converter.json").exists():
             opener = hub.layers.VideoConverter
-    return _open(opener, place, preset)
+    # What is prepared in half precision would reach the encoder rounded.
+    options = {} if kind == "text" else {"dtype": "float32"}
+    return _open(opener, place, preset, **options)
 
 
 def why_no_preprocessing(preset, kind):
@@ -205,10 +207,10 @@ def _read(folder, name):
     return content
 
 
-def _open(opener, place, preset):
+def _open(opener, place, preset, **options):
     """`opener.from_preset` with errors that say what to do."""
     try:
-        return opener.from_preset(str(place))
+        return opener.from_preset(str(place), **options)
     except (ImportError, MemoryError):
         raise
     except Exception as error:

@@ -193,6 +193,14 @@ def test_images_videos_and_sound(tmp_path):
         to_numpy(converter(sound)),
         atol=1e-5,
     )
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = audio_encoder(tmp_path / "whisper").preprocess(sound)["audio"]
+        image = image_encoder(tmp_path / "vit").preprocess(images)["image"]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_allclose(half, to_numpy(converter(sound)), atol=1e-5)
+    np.testing.assert_allclose(image, images * 2.0 - 1, atol=1e-4)
     # Without the file of a converter, images have a default, sound has none.
     (tmp_path / "vit" / "image_converter.json").unlink()
     (tmp_path / "whisper" / "audio_converter.json").unlink()
