@@ -41,8 +41,10 @@ def deployment_report(
     models are interleaved, after calls in which they are compiled. Nothing is
     said about other machines, and other work on this one makes it slower.
 
-    To compare with int8, quantize a copy; Keras quantizes `Dense`,
-    `EinsumDense` and embeddings, and leaves all else as it is:
+    To compare with int8, quantize a copy. Keras quantizes `Dense`,
+    `EinsumDense` and embeddings, and leaves all else as it is, convolutions
+    too. It does not load a quantized `MultiHeadAttention` from a `.keras`
+    file: there, keep the weights, and load them into a quantized copy.
 
     ```python
     int8 = keras.models.clone_model(student)

@@ -144,6 +144,33 @@ def test_samples_that_lack_a_modality_anyway():
     assert np.isnan(row["accuracy"])
 
 
+def test_nested_modalities():
+    """Token ids and their mask are absent together."""
+    x, y = make_data(12, audio=4)
+    rng = np.random.default_rng(0)
+    x["text"] = {
+        "padding_mask": np.ones((12, 5), "int32"),
+        "token_ids": rng.integers(1, 9, (12, 5)).astype("int32"),
+    }
+    inputs = {
+        name: keras.Input((5,), dtype="int32", name=name) for name in x["text"]
+    }
+    tokens = layers.Embedding(9, 5)(inputs["token_ids"])
+    tokens = (
+        tokens * keras.ops.cast(inputs["padding_mask"], "float32")[..., None]
+    )
+    text = keras.Model({"text": inputs}, keras.ops.mean(tokens, 1))
+    audio = keras.Input((4,), name="audio")
+    audio = keras.Model(audio, layers.Dense(5)(audio))
+    model = LateFusion({"audio": audio, "text": text}, 3, fusion="attention")
+    set_weights(model, 1)
+    result = modality_subsets(model, x, y)
+    features = {name: to_numpy(v) for name, v in model.encode(x).items()}
+    for name in features:  # A weight of one, as there is nothing else.
+        alone = to_numpy(model.head(features[name])).argmax(1)
+        assert result[name]["accuracy"] == pytest.approx(np.mean(alone == y))
+
+
 def test_a_network_that_cannot_go_without():
     x, y = make_data(12)
     inputs = {n: keras.Input((WIDTHS[n],), name=n) for n in ("audio", "image")}

@@ -81,6 +81,22 @@ def test_what_keras_leaves_as_it_is():
     assert quantized == {student.layers[-1].name}
 
 
+def test_attention_by_its_weights(tmp_path):
+    """Keras saves quantized attention, but does not load it as a model."""
+    x = np.random.default_rng(0).normal(size=(4, 5, 8)).astype("float32")
+    inputs = keras.Input((5, 8), name="audio")
+    tokens = layers.MultiHeadAttention(2, 4)(inputs, inputs)
+    student = keras.Model(inputs, layers.Dense(3)(tokens[:, 0]))
+    again = keras.models.clone_model(student)
+    student.quantize("int8")
+    student.save_weights(tmp_path / "int8.weights.h5")
+    again.quantize("int8")
+    again.load_weights(tmp_path / "int8.weights.h5")
+    np.testing.assert_array_equal(
+        again.predict(x, verbose=0), student.predict(x, verbose=0)
+    )
+
+
 def test_a_copy_is_quantized_and_the_student_is_not():
     x, _ = make_data(4)
     student = late_fusion("concat")
