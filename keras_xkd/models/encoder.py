@@ -128,8 +128,7 @@ class Encoder(keras.Model):
         freezing.check_trainable(trainable, lora_rank)
         if mask and kind not in ("audio", "video"):
             raise ValueError(
-                "`mask` is for audio and video. Received: mask=True with "
-                f"kind={kind!r}"
+                f"`mask` is for audio and video. Received: kind={kind!r}"
             )
         preset = None
         if is_preset(backbone):
@@ -174,14 +173,9 @@ class Encoder(keras.Model):
             tokens, features = encoder_graph.encode(
                 network, tensors, there, pool
             )
-        if projection_dim is not None:
-            # Without a bias, so that zeros stay zeros.
-            features = keras.layers.Dense(
-                projection_dim, use_bias=False, dtype=policy
-            )(features)
-        super().__init__(
-            inputs, {"features": features, "tokens": tokens}, name=name
-        )
+        features = encoder_graph.project(features, projection_dim, policy)
+        outputs = {"features": features, "tokens": tokens}
+        super().__init__(inputs, outputs, name=name)
         self.dtype_policy = policy
         self.backbone = network
         self.front_end = front_end

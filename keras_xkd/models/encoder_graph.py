@@ -109,6 +109,14 @@ def encode_frames(network, tensors, there, pooling, temporal, dtype):
     return tokens, over_time(tokens, mask=there)
 
 
+def project(features, units, dtype):
+    """A linear projection without bias, so that zeros stay zeros."""
+    if units is None:
+        return features
+    layer = keras.layers.Dense(units, use_bias=False, dtype=dtype)
+    return layer(features)
+
+
 def _key(name, kind, alone):
     """How an encoder calls an input of its backbone."""
     if alone:

@@ -12,6 +12,7 @@ from keras_xkd.models import audio_encoder
 from keras_xkd.models import image_encoder
 from keras_xkd.models import text_encoder
 from keras_xkd.models import video_encoder
+from keras_xkd.models.backbone_parts import part_for
 from keras_xkd.models.freezing import blocks_of
 from keras_xkd.models.freezing import lora_layers
 from tests import hub_case
@@ -31,23 +32,22 @@ def reload(encoder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, make, expected",
+    "name, kind, expected",
     [
-        ("ViTBackbone", image_encoder, ["ViTEncoderBlock"] * 2),
-        ("CLIPVisionEncoder", image_encoder, ["CLIPEncoderLayer"] * 2),
-        ("DINOV2Backbone", image_encoder, ["DINOV2Layer"] * 2),
-        ("BertBackbone", text_encoder, ["TransformerEncoder"] * 2),
-        ("WhisperBackbone", audio_encoder, ["WhisperEncoder"] * 2),
-        ("MoonshineBackbone", audio_encoder, ["MoonshineEncoderBlock"] * 2),
+        ("ViTBackbone", "image", ["ViTEncoderBlock"] * 2),
+        ("CLIPVisionEncoder", "image", ["CLIPEncoderLayer"] * 2),
+        ("DINOV2Backbone", "image", ["DINOV2Layer"] * 2),
+        ("BertBackbone", "text", ["TransformerEncoder"] * 2),
+        ("WhisperBackbone", "audio", ["WhisperEncoder"] * 2),
+        ("MoonshineBackbone", "audio", ["MoonshineEncoderBlock"] * 2),
         # Spatial and temporal ones.
-        ("VideoPrismBackbone", video_encoder, ["VideoPrismEncoderBlock"] * 2),
+        ("VideoPrismBackbone", "video", ["VideoPrismEncoderBlock"] * 2),
         # The first block starts with the stem.
-        ("ResNetBackbone", image_encoder, ["Conv2D"] * 2),
+        ("ResNetBackbone", "image", ["Conv2D"] * 2),
     ],
 )
-def test_blocks(name, make, expected):
-    encoder = make(hub_case.make(name))
-    blocks = blocks_of(encoder.backbone)
+def test_blocks(name, kind, expected):
+    blocks = blocks_of(part_for(hub_case.make(name), kind))
     assert [type(block).__name__ for block in blocks] == expected
 
 

@@ -251,7 +251,7 @@ def test_padding_changes_nothing(name, mask):
     )
 
 
-@pytest.mark.parametrize("frames, there", [(7, 5), (8, 5), (5, 0)])
+@pytest.mark.parametrize("frames, there", [(7, 5), (8, 4)])
 def test_mask_of_tokens_that_cover_two_frames(frames, there):
     """Whisper has as many tokens as its strided convolution makes."""
     encoder = audio_encoder(hub_case.make("WhisperBackbone"), mask=True)
