@@ -15,6 +15,7 @@ from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.outputs import prediction
+from keras_xkd.utils.quiet_reading import QuietReading
 from keras_xkd.utils.reads_logits import ReadsLogits
 from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import check_networks
@@ -23,7 +24,7 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
-class UME(KeepsState, TypedExport, ReadsLogits, keras.Model):
+class UME(QuietReading, KeepsState, TypedExport, ReadsLogits, keras.Model):
     """Uni-modal ensemble: the average of the networks' probabilities.
 
     There is nothing to train: each network was trained by itself on its own

@@ -10,6 +10,7 @@ from keras_xkd.utils.modalities import modalities_of
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
+from keras_xkd.utils.quiet_reading import QuietReading
 from keras_xkd.utils.reads_logits import ReadsLogits
 from keras_xkd.utils.symbolic import TypedExport
 from keras_xkd.utils.symbolic import check_networks
@@ -18,7 +19,9 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.models.LateFusion")
-class LateFusion(KeepsState, TypedExport, ReadsLogits, keras.Model):
+class LateFusion(
+    QuietReading, KeepsState, TypedExport, ReadsLogits, keras.Model
+):
     """One encoder for each modality, and one head on all their features.
 
     `model(x)` is `model.decide(model.encode(x))`, the logits. `x` is a dict

@@ -1,0 +1,31 @@
+"""Clips on disk to a student that listens: CLIPS PRESETS OUTPUT."""
+
+import sys
+
+import keras
+
+import keras_xkd as xkd
+
+clips, presets, output = sys.argv[1:]
+video = xkd.models.video_encoder(f"{presets}/vit")
+text = xkd.models.text_encoder(f"{presets}/bert")
+net = [keras.Input((None, 80)), keras.layers.Conv1D(32, 5, 2, "same")]
+mels = xkd.layers.LogMel(fft=False)  # which can be exported to ONNX
+audio = xkd.models.audio_encoder(keras.Sequential(net), front_end=mels)
+
+clips = xkd.datasets.PairedMedia(manual_dir=clips, data_dir=output)
+options = {"preprocess": [video.preprocess, text.preprocess]}
+train = xkd.data.load(clips, length={"video": 4, "audio": 16_000}, **options)
+teacher = xkd.models.LateFusion({"video": video, "text": text}, units=2)
+teacher.compile("adam", "sparse_categorical_crossentropy")
+teacher.fit(train, epochs=10)
+
+train = xkd.data.cache_teacher(teacher, train, f"{output}/teacher")
+cached = xkd.layers.CachedTeacher.from_cache(f"{output}/teacher")
+sound = {"audio": keras.Input((16_000,), name="audio")}
+student = keras.Model(sound, keras.layers.Dense(2)(audio(sound)["features"]))
+distiller = xkd.distillers.CrossModalDistiller(student=student, teacher=cached)
+distiller.compile("adam", metrics=["accuracy"])
+distiller.fit(train, epochs=10)
+student.save(f"{output}/student.keras")
+student.export(f"{output}/student.onnx", format="onnx")
