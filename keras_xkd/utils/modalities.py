@@ -131,8 +131,8 @@ def presence(x, model):
     """Which samples a network can answer, shape `(batch,)`, or None for all.
 
     A network that reads `present` itself copes with absent modalities and
-    needs only one of them; any other network needs them all. A stand-in for a
-    network says it itself, in a method `presence`.
+    needs only one of them; any other network needs them all. One that has a
+    method `presence` says it itself.
     """
     if hasattr(model, "presence"):
         return model.presence(x)
@@ -142,9 +142,7 @@ def presence(x, model):
     masks = {n: x["present"][n] for n in names if n in x["present"]}
     for name, mask in masks.items():
         _check_mask(name, mask)
-    masks = [
-        ops.cast(ops.reshape(mask, (-1,)), "float32") for mask in masks.values()
-    ]
+    masks = [ops.cast(ops.reshape(m, (-1,)), "float32") for m in masks.values()]
     others = set(names) - set(x["present"]) - set(RESERVED)
     if not masks or ("present" in names and others):
         return None
