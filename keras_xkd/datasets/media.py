@@ -36,7 +36,17 @@ __all__ = [
 
 @keras_xkd_export("keras_xkd.datasets.media.read_text")
 def read_text(path):
-    """The text of a file in UTF-8, without white space around it."""
+    """The text of a file in UTF-8, without white space around it.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_xkd.datasets import media
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "caption.txt"
+    >>> _ = path.write_text("a dog barks\\n")
+    >>> media.read_text(path)
+    'a dog barks'
+    """
     check_file(path)
     try:
         return pathlib.Path(path).read_text(encoding="utf-8-sig").strip()

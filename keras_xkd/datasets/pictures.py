@@ -19,6 +19,12 @@ def read_image(path, size=None):
 
     Returns:
         An array of type uint8 and shape `(height, width, 3)`, RGB.
+
+    Example:
+
+    ```python
+    image = media.read_image("photo.jpg", size=(224, 224))
+    ```
     """
     from PIL import ImageOps
 

@@ -27,9 +27,15 @@ def read_audio(path, sample_rate=None, start=0.0, seconds=None):
 
     Example:
 
-    ```python
-    sound = media.read_audio("clip.mp4", sample_rate=16_000)
-    ```
+    >>> import pathlib, tempfile, wave
+    >>> from keras_xkd.datasets import media
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "tone.wav"
+    >>> with wave.open(str(path), "wb") as file:
+    ...     file.setparams((1, 2, 8000, 0, "NONE", ""))
+    ...     file.writeframes(np.full(8000, 16384, "int16").tobytes())
+    >>> sound = media.read_audio(path, sample_rate=16_000, seconds=0.5)
+    >>> sound.shape, media.read_audio(path).max()
+    ((8000,), np.float32(0.5))
     """
     check_times(start, sample_rate=sample_rate, seconds=seconds)
     with av_stream.open_stream(path, "audio") as (container, stream):
