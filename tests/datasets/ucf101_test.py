@@ -140,6 +140,8 @@ def test_bad_input(folder, tmp_path):
     (folder / "ucfTrainTestlist/trainlist03.txt").write_text("Yo/a.avi 1")
     with pytest.raises(datasets.DataFileError, match="of no known class"):
         built.download_and_prepare()
-    built = datasets.UCF101(manual_dir=folder / "UCF-101", data_dir="x")
+    built = datasets.UCF101(
+        manual_dir=folder / "UCF-101", data_dir=str(tmp_path)
+    )
     with pytest.raises(datasets.DataFileError, match="expected this folder"):
         built.download_and_prepare()
