@@ -47,7 +47,7 @@ class Clips(tfds.core.GeneratorBasedBuilder):
                     "text": f"clip {i}",
                     "label": i % 4,
                     "score": i / 10,
-                "name": str(i),
+                    "name": str(i),
                     "present": {"audio": not silent},
                 },
             )
