@@ -15,6 +15,10 @@ class ModalityDropout(Perturbation):
     came closest to being kept stays; with the same rate everywhere, that is
     any of them with the same chance. Only active in training.
 
+    `LateFusion(..., dropout=ModalityDropout(0.3))` drops the features of whole
+    encoders, as absent ones; a layer of this kind can also be mapped over the
+    batches of a data set, with `training=True`.
+
     Args:
         rate: Probability with which each modality of a sample is dropped, or
             a dict `{modality: probability}`; what it does not name stays.
