@@ -8,7 +8,7 @@ def _floats(size):
     return tfds.features.Tensor(shape=(size,), dtype=np.float32)
 
 
-class Clips(tfds.core.GeneratorBasedBuilder):
+class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Clip `i` has `2 + i % 3` frames of the value i; every fifth is silent."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -53,7 +53,7 @@ class Clips(tfds.core.GeneratorBasedBuilder):
             )
 
 
-class Sounds(tfds.core.GeneratorBasedBuilder):
+class Sounds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Ten sounds of classes 2 to 5."""
 
     VERSION = tfds.core.Version("1.0.0")
