@@ -75,7 +75,7 @@ def as_dataset(x, y):
     return grain.MapDataset.source(_Examples(x, y)).batch(BATCH)
 
 
-def make(folder, samples):
+def make(folder, samples, filters=64):
     """Functions that train for an epoch, by name."""
     rng = np.random.default_rng(0)
     x = {
@@ -84,7 +84,7 @@ def make(folder, samples):
     }
     y = rng.integers(0, CLASSES, samples).astype("int32")
     data = as_dataset(x, y)
-    teacher = network(128, 512, "teacher")
+    teacher = network(2 * filters, 8 * filters, "teacher")
     cached = cache_teacher(teacher, data, folder, dtype="float16", verbose=0)
 
     def fit(model, dataset):
@@ -94,13 +94,13 @@ def make(folder, samples):
             model.fit(dataset, verbose=0, shuffle=False)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    student = network(64, 256, "student")
+    student = network(filters, 4 * filters, "student")
     student.compile("adam", loss)
     epochs = {"student": lambda: fit(student, _pictures(data))}
     stands = {"cached": CachedTeacher.from_cache(folder), "live": teacher}
     for name, stand in stands.items():
         distiller = CrossModalDistiller(
-            student=network(64, 256, "student"), teacher=stand
+            student=network(filters, 4 * filters, "student"), teacher=stand
         )
         losses = {"soft": SoftTargets(), "match": FeatureMatching()}
         distiller.compile("adam", loss, losses)
@@ -161,7 +161,7 @@ def run(seeds, output, quick=False, arguments=("benchmark", "teacher-cache")):
     samples = 2 * BATCH if quick else 1024
     clocks = {"wall": time.perf_counter, "processor": time.process_time}
     with tempfile.TemporaryDirectory() as folder:
-        epochs = make(folder, samples)
+        epochs = make(folder, samples, filters=2 if quick else 64)
         seconds = {clock: {name: [] for name in epochs} for clock in clocks}
         for _ in range(len(seeds) + 2):
             for name, train in epochs.items():

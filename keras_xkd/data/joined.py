@@ -33,6 +33,7 @@ def joined(dataset, readers):
         return _join_grain_loader(dataset, add)
     # Where batches are made: in the worker processes, if there are any.
     dataset = copy.copy(dataset)
+    dataset._iterator = None  # Workers that live on are the other's.
     dataset.collate_fn = _Collate(dataset.collate_fn, readers)
     return dataset
 
