@@ -80,7 +80,7 @@ class TeacherRun:
         found = self._run(picked)
         self._check_names(found)
         columns, specs = {}, {}
-        for name in self.outputs or found:
+        for name in sorted(self.outputs or found):
             value = self._checked(name, found[name], sample_id)
             specs[name] = {
                 "shape": list(value.shape[1:]),
