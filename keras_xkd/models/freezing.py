@@ -138,9 +138,14 @@ def enable_lora(layer, rank, alpha=None):
 
 
 def state_of(model):
-    """Which layers and weights learn, and how, for `restore`."""
+    """Which layers and weights learn, and how, and which are quantized."""
     layers = _in_graph(model)
     return {
+        "quantized": [
+            [i, layer.quantization_mode]
+            for i, layer in enumerate(layers)
+            if getattr(layer, "quantization_mode", None)
+        ],
         "frozen_layers": [i for i, x in enumerate(layers) if not x.trainable],
         "lora": [
             [i, layer.lora_rank, layer.lora_alpha]
@@ -156,6 +161,10 @@ def state_of(model):
 def restore(model, state):
     """Brings a model of the same form into the state of another."""
     layers = _in_graph(model)
+    for i, mode in state["quantized"]:
+        # The layers of keras-hub's blocks do not say it themselves.
+        if layers[i].quantization_mode is None:
+            layers[i].quantize(mode)
     frozen = set(state["frozen_layers"])
     for i, layer in enumerate(layers):  # A layer comes before those in it.
         if layer.trainable == (i in frozen):

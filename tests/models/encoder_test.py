@@ -440,6 +440,25 @@ def test_front_end(tmp_path):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
+def test_quantized(tmp_path):
+    encoder = text_encoder(hub_case.make("BertBackbone"), projection_dim=3)
+    ids = np.arange(1, 11).reshape(2, 5)
+    x = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": ids > 0}
+    before = to_numpy(encoder({"text": x})["features"])
+    encoder.quantize("int8")
+    found = to_numpy(encoder({"text": x})["features"])
+    assert 0 < np.abs(found - before).max() < 0.1 * np.abs(before).max()
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.models.load_model(tmp_path / "encoder.keras")
+    kernels = [w for w in loaded.weights if "int8" in w.dtype]
+    assert len(kernels) == sum("int8" in w.dtype for w in encoder.weights) > 9
+    np.testing.assert_array_equal(
+        to_numpy(loaded({"text": x})["features"]), found
+    )
+
+
 def test_errors():
     vit = hub_case.make("ViTBackbone")
     resnet = hub_case.make("ResNetBackbone")
