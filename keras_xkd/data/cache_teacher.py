@@ -138,13 +138,15 @@ def cache_teacher(
         )
         for name, network in teachers.items()
     ]
+    # In one order, a job that was interrupted writes the same files.
+    ordered = dataset.in_order() if hasattr(dataset, "in_order") else dataset
     for job in jobs:
         if job.complete:
             # The number of a row says little: then all rows are compared.
             look = batches if numbered else few_batches
-            job.check(look(dataset, batch_size))
+            job.check(look(ordered, batch_size))
     _write(
-        [job for job in jobs if not job.complete], dataset, batch_size, verbose
+        [job for job in jobs if not job.complete], ordered, batch_size, verbose
     )
     readers = {name: TeacherReader(path) for name, path in folders.items()}
     return joined(dataset, readers)

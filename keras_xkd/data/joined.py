@@ -19,6 +19,13 @@ def joined(dataset, readers):
         dataset: See `cache_teacher`.
         readers: A dict `{role: TeacherReader}`.
     """
+    result = _join(dataset, readers)
+    if hasattr(dataset, "in_order"):  # It is from `keras_xkd.data.load`.
+        result.in_order = lambda: joined(dataset.in_order(), readers)
+    return result
+
+
+def _join(dataset, readers):
     add = functools.partial(add_outputs, readers=readers)
     kind = kind_of(dataset)
     if kind == "arrays":

@@ -267,6 +267,23 @@ def test_fit_evaluate_predict(clips):
     distiller.fit(unlabelled, verbose=0)
 
 
+def test_teachers_are_cached_in_order(clips, tmp_path):
+    frames = keras.Input((2, 2, 2, 3), name="video")
+    teacher = keras.Model(frames, layers.Dense(3)(layers.Flatten()(frames)))
+    train = data.load(clips, "video", length={"video": 2}, batch_size=6)
+    cached = data.cache_teacher(teacher, train, tmp_path, verbose=0)
+    again = data.cache_teacher(teacher, train, tmp_path, verbose=0)
+    for dataset in (cached, again, cached.in_order()):
+        seen = []
+        for x, _ in read(dataset):
+            found = x["teacher_outputs"]["teacher"]["logits"]
+            expected = to_numpy(teacher(x["video"].astype("float32")))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+            seen.extend(x["sample_id"])
+        assert sorted(seen) == list(range(20))
+    assert seen == list(range(20))
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
