@@ -139,7 +139,9 @@ def cache_teacher(
         for name, network in teachers.items()
     ]
     # In one order, a job that was interrupted writes the same files.
-    ordered = dataset.in_order() if hasattr(dataset, "in_order") else dataset
+    ordered = dataset
+    if hasattr(dataset, "unshuffled"):  # It is from `keras_xkd.data.load`.
+        ordered = dataset.unshuffled()
     for job in jobs:
         if job.complete:
             # The number of a row says little: then all rows are compared.

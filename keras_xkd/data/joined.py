@@ -20,8 +20,8 @@ def joined(dataset, readers):
         readers: A dict `{role: TeacherReader}`.
     """
     result = _join(dataset, readers)
-    if hasattr(dataset, "in_order"):  # It is from `keras_xkd.data.load`.
-        result.in_order = lambda: joined(dataset.in_order(), readers)
+    if hasattr(dataset, "unshuffled"):  # It is from `keras_xkd.data.load`.
+        result.unshuffled = lambda: joined(dataset.unshuffled(), readers)
     return result
 
 

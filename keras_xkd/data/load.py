@@ -106,7 +106,7 @@ def load(
 
     Returns:
         A `tf.data.Dataset`, a `torch.utils.data.DataLoader` or, on JAX, a
-        `grain.IterDataset`. Its method `in_order()` returns the same samples
+        `grain.IterDataset`. Its method `unshuffled()` returns the same samples
         unshuffled.
 
     Raises:
@@ -151,14 +151,14 @@ def load(
             order = np.random.default_rng((seed, epoch)).permutation(kept)
         return Batches(rows, order, **settings)
 
-    def in_order():
+    def unshuffled():
         return _as_dataset(
             lambda epoch: make_batches(epoch, shuffle=False), rows, length,
             workers, prefetch,
         )  # fmt: skip
 
     result = _as_dataset(make_batches, rows, length, workers, prefetch)
-    result.in_order = in_order
+    result.unshuffled = unshuffled
     return result
 
 

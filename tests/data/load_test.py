@@ -120,7 +120,7 @@ def test_ids_are_rows_of_the_split(clips):
         np.testing.assert_array_equal(
             clip_of(batch), clip_of(x)[batch["sample_id"]]
         )
-    assert ids(shuffled.in_order()).tolist() == list(range(20))
+    assert ids(shuffled.unshuffled()).tolist() == list(range(20))
 
 
 def test_length_and_padding_mask(clips):
@@ -248,7 +248,7 @@ def test_fit_evaluate_predict(clips):
         "adam", "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     history = distiller.fit(
-        train, epochs=2, verbose=0, validation_data=train.in_order()
+        train, epochs=2, verbose=0, validation_data=train.unshuffled()
     ).history
     assert np.isfinite(history["val_loss"]).all()
     assert np.isfinite(history["distillation_loss"]).all()
@@ -273,7 +273,7 @@ def test_teachers_are_cached_in_order(clips, tmp_path):
     train = data.load(clips, "video", length={"video": 2}, batch_size=6)
     cached = data.cache_teacher(teacher, train, tmp_path, verbose=0)
     again = data.cache_teacher(teacher, train, tmp_path, verbose=0)
-    for dataset in (cached, again, cached.in_order()):
+    for dataset in (cached, again, cached.unshuffled()):
         seen = []
         for x, _ in read(dataset):
             found = x["teacher_outputs"]["teacher"]["logits"]

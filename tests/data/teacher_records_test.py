@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -150,29 +151,32 @@ def test_one_writer_at_a_time(tmp_path):
         pass
 
 
-@pytest.mark.slow
-def test_killed_jobs_go_on(tmp_path):
-    """At 20 random places and by a signal: the same bytes in the end."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "tests.data.interrupted",
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert report["reproducible"]
-    assert len({place for place, *_ in report["runs"]}) == 20
-    for place, code, whole, resumed, same in report["runs"]:
-        assert code == 9, f"The job was not killed at place {place}."
-        assert (whole, resumed, same) == (True, 0, True), place
-    for second, code, whole, resumed, same in report["killed"]:
-        assert second == 3, "A second writer was not refused."
-        assert code == -9
-        assert (whole, resumed, same) == (True, 0, True)
+# Files are written alike on every backend: one is enough.
+if keras.backend.backend() == "torch":
+
+    @pytest.mark.slow
+    def test_killed_jobs_go_on(tmp_path):
+        """At 20 random places and by a signal: the same bytes in the end."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "tests.data.interrupted",
+                tmp_path,
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout.splitlines()[-1])
+        assert report["reproducible"]
+        assert len({place for place, *_ in report["runs"]}) == 20
+        for place, code, whole, resumed, same in report["runs"]:
+            assert code == 9, f"The job was not killed at place {place}."
+            assert (whole, resumed, same) == (True, 0, True), place
+        for second, code, whole, resumed, same in report["killed"]:
+            assert second == 3, "A second writer was not refused."
+            assert code == -9
+            assert (whole, resumed, same) == (True, 0, True)

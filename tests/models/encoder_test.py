@@ -443,19 +443,21 @@ def test_front_end(tmp_path):
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_quantized(tmp_path):
-    encoder = text_encoder(hub_case.make("BertBackbone"), projection_dim=3)
+    backbone = hub_case.make("BertBackbone", num_layers=1)
+    encoder = text_encoder(backbone, projection_dim=3)
     ids = np.arange(1, 11).reshape(2, 5)
     x = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": ids > 0}
-    before = to_numpy(encoder({"text": x})["features"])
+    x = {"text": x}
+    before = encoder.predict(x, verbose=0)["features"]
     encoder.quantize("int8")
-    found = to_numpy(encoder({"text": x})["features"])
+    found = encoder.predict(x, verbose=0)["features"]
     assert 0 < np.abs(found - before).max() < 0.1 * np.abs(before).max()
     encoder.save(tmp_path / "encoder.keras")
     loaded = keras.models.load_model(tmp_path / "encoder.keras")
     kernels = [w for w in loaded.weights if "int8" in w.dtype]
-    assert len(kernels) == sum("int8" in w.dtype for w in encoder.weights) > 9
+    assert len(kernels) == sum("int8" in w.dtype for w in encoder.weights) > 6
     np.testing.assert_array_equal(
-        to_numpy(loaded({"text": x})["features"]), found
+        loaded.predict(x, verbose=0)["features"], found
     )
 
 
