@@ -18,6 +18,7 @@ class Batches:
         labels: Labels of all rows in the place of their own; False for none.
         preprocess: Functions from `x` to `x`.
         drop_remainder: Whether to leave out a last batch that is shorter.
+        sample_id: Whether `x` says which samples these are.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Batches:
         labels=None,
         preprocess=(),
         drop_remainder=False,
+        sample_id=True,
     ):
         self.rows = rows
         self.order = order
@@ -40,6 +42,7 @@ class Batches:
         self.masks = dict(masks)
         self.labels = labels
         self.preprocess = preprocess
+        self.sample_id = sample_id
         full, rest = divmod(len(order), batch_size)
         self.size = full + (rest > 0 and not drop_remainder)
 
@@ -72,8 +75,9 @@ class Batches:
         if present:
             x["present"] = present
         for function in self.preprocess:
-            x = to_numpy(function(x))
-        x["sample_id"] = np.asarray(numbers, "int64")
+            x = to_numpy(_dict(function(x)))
+        if self.sample_id:
+            x["sample_id"] = self.rows.numbers[numbers]
         if self.labels is False:
             return x
         if self.labels is not None:
@@ -105,14 +109,15 @@ def pad(name, values, length=None, spec=((None,), "float32")):
         `(values, mask)`: padded with zeros at the end, `(B, length, ...)`;
         and true where there was a value, `(B, length)`.
     """
-    values = [np.asarray(value) for value in values]
+    values = [_decode(value) for value in values]
     there = [value for value in values if value.size]
     shape = _shape(name, values, lambda value: value.shape[1:])
     dtype = there[0].dtype if there else spec[1]
+    blank = "" if np.dtype(dtype).kind == "O" else 0
     if not there:
         shape = tuple(n or 1 for n in spec[0][1:])
     longest = max(1, *map(len, values)) if length is None else length
-    result = np.zeros((len(values), longest, *shape), dtype)
+    result = np.full((len(values), longest, *shape), blank, dtype)
     mask = np.zeros((len(values), longest), bool)
     for i, value in enumerate(values):
         if value.size:
@@ -179,8 +184,21 @@ def check_length(length, sequences):
             )
 
 
+def _dict(x):
+    if not isinstance(x, dict):
+        raise ValueError(
+            "`preprocess` must return `x`, a dict of modalities. Received: "
+            f"{type(x).__name__}"
+        )
+    return x
+
+
 def _decode(value):
-    if isinstance(value, (bytes, str)):
-        text = value.decode() if isinstance(value, bytes) else value
-        return np.asarray(text, object)
-    return np.asarray(value)
+    """An array, with `str` for every text."""
+    if isinstance(value, str):
+        return np.asarray(value, object)
+    value = np.asarray(value)
+    if value.dtype.kind not in "SO":
+        return value
+    texts = [v.decode() if isinstance(v, bytes) else v for v in value.flat]
+    return np.array(texts + [None], object)[:-1].reshape(value.shape)

@@ -2,10 +2,12 @@ import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import as_dataset
-from keras_xkd.data import rows as rows_lib
 from keras_xkd.data import views
 from keras_xkd.data.collate import Batches
 from keras_xkd.data.collate import check_length
+from keras_xkd.data.rows import PairedRows
+from keras_xkd.data.rows import Rows
+from keras_xkd.data.source import open_builder
 
 
 @keras_xkd_export("keras_xkd.data.load")
@@ -25,6 +27,7 @@ def load(
     shuffle=True,
     seed=0,
     drop_remainder=False,
+    sample_id=True,
     workers=1,
     prefetch=4,
     data_dir=None,
@@ -40,8 +43,16 @@ def load(
     and a Grain data set on JAX, with the same batches in the same order.
 
     Each batch is `(x, y)`, or `x` without labels: `x` is a dict with an array
-    for each modality, `x["sample_id"]`, the row of each sample in the split,
-    and `x["present"]` if a sample may lack a modality.
+    for each modality; `x["sample_id"]`, which counts the samples of the data
+    set through, those of the split "train" from 0 on, so that a part of a
+    split has the numbers of the whole; and `x["present"]` if a sample may
+    lack a modality.
+
+    **Other models.** A Functional model of Keras with a dict of inputs picks
+    by position, not by name, where a batch has more entries than it reads: it
+    may take `sample_id`, `present` or another modality for its own, with only
+    a warning. Name the modalities that it reads and give `sample_id=False`,
+    or `map` the data set.
 
     Example:
 
@@ -94,6 +105,9 @@ def load(
         shuffle: Whether every epoch has a random order of its own.
         seed: Seed of order, choices and pairs.
         drop_remainder: Whether to leave out a last batch that is shorter.
+        sample_id: Whether `x` has the entry of this name. Distillers and the
+            models of this package leave it out where it is not wanted; see
+            the note on other models.
         workers: Number of threads. More than one pays where most of the work
             is in decoding large images.
         prefetch: Number of batches that are made ahead.
@@ -106,8 +120,8 @@ def load(
 
     Returns:
         A `tf.data.Dataset`, a `torch.utils.data.DataLoader` or, on JAX, a
-        `grain.IterDataset`. Its method `unshuffled()` returns the same samples
-        unshuffled.
+        `grain.IterDataset`. Its method `unshuffled()` returns all samples, the
+        remainder too, in their order.
 
     Raises:
         ValueError: If a split, a modality or a label does not exist, or an
@@ -137,6 +151,7 @@ def load(
         labels=labels,
         preprocess=[preprocess] if callable(preprocess) else list(preprocess),
         drop_remainder=drop_remainder,
+        sample_id=sample_id,
     )
     if len(Batches(rows, kept, **settings)) == 0:
         raise ValueError(
@@ -145,17 +160,17 @@ def load(
             f"drop_remainder={drop_remainder}"
         )
 
-    def make_batches(epoch, shuffle=shuffle):
+    def make_batches(epoch):
         order = kept
         if shuffle:
             order = np.random.default_rng((seed, epoch)).permutation(kept)
         return Batches(rows, order, **settings)
 
+    def all_in_order(epoch):
+        return Batches(rows, kept, **{**settings, "drop_remainder": False})
+
     def unshuffled():
-        return _as_dataset(
-            lambda epoch: make_batches(epoch, shuffle=False), rows, length,
-            workers, prefetch,
-        )  # fmt: skip
+        return _as_dataset(all_in_order, rows, length, workers, prefetch)
 
     result = _as_dataset(make_batches, rows, length, workers, prefetch)
     result.unshuffled = unshuffled
@@ -164,10 +179,10 @@ def load(
 
 def _open(dataset, modalities, split, label, seed, **opening):
     if not isinstance(dataset, dict):
-        builder = rows_lib.open_builder(dataset, **opening)
+        builder = open_builder(dataset, **opening)
         if label == "label" and label not in builder.info.features:
             label = None
-        return rows_lib.Rows(builder, split, modalities, label)
+        return Rows(builder, split, modalities, label)
     if len(dataset) < 2 or label is None:
         raise ValueError(
             "Samples are paired by their label: `dataset` must be a dict of "
@@ -177,10 +192,10 @@ def _open(dataset, modalities, split, label, seed, **opening):
     features = modalities if isinstance(modalities, dict) else {}
     rows = {}
     for m, part in dataset.items():
-        builder = rows_lib.open_builder(part, **opening)
+        builder = open_builder(part, **opening)
         chosen = {m: features.get(m, m)}
-        rows[m] = rows_lib.Rows(builder, split, chosen, label)
-    return rows_lib.PairedRows(rows, seed)
+        rows[m] = Rows(builder, split, chosen, label)
+    return PairedRows(rows, seed)
 
 
 def _view(rows, few_labels, unlabelled, seed):
@@ -200,6 +215,11 @@ def _view(rows, few_labels, unlabelled, seed):
         )
     x = {"row": everything}
     labels = rows.labels()
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"Samples are chosen by class: the label of {rows.name} must be "
+            f"whole numbers. Received: labels of type {labels.dtype}"
+        )
     if few_labels is not None:
         x, _ = views.few_labels(x, labels, few_labels, seed)
         return x["row"], labels

@@ -1,68 +1,13 @@
-"""The examples of a data set by number, read without TensorFlow."""
-
-import os
+"""The examples of a data set by number: modalities and labels."""
 
 import numpy as np
 
+from keras_xkd.data.source import open_source
+from keras_xkd.data.source import sample_numbers
 from keras_xkd.datasets import registry
 
 # What a builder may say about an example beside its modalities.
 DESCRIPTIONS = ("name", "present")
-
-
-def open_builder(dataset, data_dir=None, manual_dir=None, builder_kwargs=None):
-    """A prepared tensorflow-datasets builder, from its name or as it is.
-
-    One that was not prepared yet is prepared, in a format with random access.
-    """
-    tfds = registry.import_tfds()
-    if isinstance(dataset, str):
-        arguments = {"data_dir": data_dir, **(builder_kwargs or {})}
-        if manual_dir and registry.is_ours(dataset):
-            # Their features may depend on what is in the folder.
-            arguments["manual_dir"] = manual_dir
-        dataset = registry.builder(dataset, **arguments)
-    elif not isinstance(dataset, tfds.core.DatasetBuilder):
-        raise ValueError(
-            "`dataset` must be the name of a data set, a builder of "
-            "tensorflow-datasets, or a dict `{modality: name or builder}`. "
-            f"Received: {dataset!r}"
-        )
-    elif data_dir or builder_kwargs:
-        raise ValueError(
-            "`data_dir` and `builder_kwargs` are for data sets given by name; "
-            f"the builder '{dataset.name}' has its own already."
-        )
-    if not dataset.is_prepared():
-        manual_dir = manual_dir and os.path.expanduser(manual_dir)
-        config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-        dataset.download_and_prepare(
-            download_config=config, file_format="array_record"
-        )
-    return dataset
-
-
-def open_source(builder, split, features):
-    """The examples of a split as a sequence of dicts of `features`."""
-    tfds = registry.import_tfds()
-    splits = sorted(builder.info.splits)
-    if splits and split.split("[")[0].split("+")[0] not in [*splits, "all"]:
-        raise ValueError(
-            f"'{builder.name}' has the splits {splits}. Received: "
-            f"split={split!r}"
-        )
-    # `PartialDecoding` is for `tf.data` alone.
-    skip = {f: v for f, v in builder.info.features.items() if f not in features}
-    decoder = tfds.decode.SkipDecoding()
-    # Without TensorFlow it knows no sequences by itself.
-    decoder.decode_batch_example_np = decoder.decode_example_np
-    decoder.decode_ragged_example_np = decoder.decode_example_np
-    decoders = _skip(skip, decoder)
-    try:
-        return builder.as_data_source(split, decoders=decoders)
-    except NotImplementedError:
-        _add_random_access(builder)
-        return builder.as_data_source(split, decoders=decoders)
 
 
 class Rows:
@@ -86,18 +31,21 @@ class Rows:
             m for m, f in self.features.items() if _is_sequence(f)
         ]
         self.describes = "present" in features
-        if label is not None and label not in features:
+        if label is not None and (
+            label not in features or _is_nested(features[label])
+        ):
             raise ValueError(
-                f"`label` must be one of the features of '{builder.name}', "
-                f"{sorted(features)}, or None. Received: label={label!r}"
+                f"`label` must be one of the features of '{builder.name}' that "
+                f"are no dicts, {_names(features)}, or None. Received: "
+                f"label={label!r}"
             )
         needed = {*self.modalities.values()}
         needed |= {label} if label is not None else set()
         needed |= {"present"} if self.describes else set()
         self.source = open_source(builder, split, needed)
+        self.numbers = sample_numbers(builder, split, len(self.source))
         self._only_labels = (builder, split)
         if label is not None:
-            # Reading makes Python numbers of some.
             self._label_type = features[label].get_tensor_info().np_dtype
 
     def __len__(self):
@@ -117,13 +65,20 @@ class Rows:
             }
         if self.label is None:
             return x, present, None
-        return x, present, np.asarray(example[self.label], self._label_type)
+        return x, present, self._label(example)
 
     def labels(self):
         """The labels of all examples, `(N,)`; decodes nothing else."""
         builder, split = self._only_labels
         source = open_source(builder, split, {self.label})
-        return np.array([source[i][self.label] for i in range(len(source))])
+        return np.array([self._label(source[i]) for i in range(len(source))])
+
+    def _label(self, example):
+        """The label in its own type: reading makes Python numbers of some."""
+        label = example[self.label]
+        if isinstance(label, bytes):
+            return label.decode()
+        return np.asarray(label, self._label_type)
 
     def spec(self, modality):
         """Shape and dtype of a modality, None for what is not known."""
@@ -168,6 +123,10 @@ class PairedRows:
                 self._pairs[m].extend(np.resize(order, size))
             self._labels.extend([label] * size)
 
+    @property
+    def numbers(self):
+        return np.arange(len(self))
+
     def __len__(self):
         return len(self._labels)
 
@@ -197,50 +156,31 @@ def _choose(modalities, features, label, name):
         modalities = [modalities]
     if not isinstance(modalities, dict):
         modalities = {m: m for m in modalities}
-    unknown = sorted(set(modalities.values()) - set(features))
-    if unknown or not modalities:
+    wanted = modalities.values()
+    unknown = sorted(set(wanted) - set(features))
+    nested = sorted(
+        f for f in wanted if f in features and _is_nested(features[f])
+    )
+    if unknown or nested or not modalities:
         raise ValueError(
-            f"`modalities` must name features of '{name}': {sorted(features)}. "
-            f"Received: {unknown or modalities}"
+            f"`modalities` must name features of '{name}' that are no dicts: "
+            f"{_names(features)}. Received: {unknown or nested or modalities}"
         )
     return dict(modalities)
 
 
+def _names(features):
+    return sorted(f for f in features if not _is_nested(features[f]))
+
+
+def _is_nested(feature):
+    """Whether a feature is a dict, or a sequence of dicts."""
+    inner = getattr(feature, "feature", feature)
+    return hasattr(inner, "items")
+
+
 def _is_sequence(feature):
     """Whether the first axis is time, or the like."""
-    if hasattr(feature, "items"):
-        return False
     return len(feature.shape) > 0 and not isinstance(
         feature, registry.import_tfds().features.Image
-    )
-
-
-def _skip(features, decoder):
-    """The decoder that leaves everything encoded, in nested dicts as well."""
-    return {
-        name: _skip(feature, decoder) if hasattr(feature, "items") else decoder
-        for name, feature in features.items()
-    }
-
-
-def _add_random_access(builder):
-    """Converts data in a sequential format, once, beside what is there."""
-    tfds = registry.import_tfds()
-    from tensorflow_datasets.scripts.cli import convert_format_utils
-
-    print(
-        f"'{builder.name}' was prepared as {builder.info.file_format.value}, "
-        "which has no random access: it is converted to array_record, once, "
-        f"in {builder.data_dir}."
-    )
-    convert_format_utils.convert_dataset(
-        out_dir=None,
-        out_file_format="array_record",
-        dataset_version_dir=builder.data_dir,
-        num_workers=1,
-    )
-    builder.info.set_file_format(
-        tfds.core.FileFormat.ARRAY_RECORD,
-        override=True,
-        override_if_initialized=True,
     )

@@ -25,6 +25,7 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "audio": _floats(None),
                     "text": tfds.features.Text(),
                     "label": tfds.features.ClassLabel(num_classes=4),
+                    "words": tfds.features.Sequence(tfds.features.Text()),
                     "score": np.float32,
                     "name": tfds.features.Text(),
                     "present": {"audio": np.bool_},
@@ -33,10 +34,13 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(self.SIZE)}
+        return {
+            "train": self._generate_examples(range(self.SIZE)),
+            "test": self._generate_examples(range(100, 102)),
+        }
 
-    def _generate_examples(self, size):
-        for i in range(size):
+    def _generate_examples(self, clips):
+        for i in clips:
             silent = i % 5 == 0
             frames = np.full((2 + i % 3, 2, 2, 3), i, "uint8")
             yield (
@@ -46,6 +50,7 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "audio": np.full(0 if silent else 4 + i, i, "float32"),
                     "text": f"clip {i}",
                     "label": i % 4,
+                    "words": ["word"] * len(str(i)),
                     "score": i / 10,
                     "name": str(i),
                     "present": {"audio": not silent},
