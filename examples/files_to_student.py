@@ -9,22 +9,23 @@ import keras_xkd as xkd
 clips, presets, output = sys.argv[1:]
 video = xkd.models.video_encoder(f"{presets}/vit")
 text = xkd.models.text_encoder(f"{presets}/bert")
-net = [keras.Input((None, 80)), keras.layers.Conv1D(32, 5, 2, "same")]
-mels = xkd.layers.LogMel(fft=False)  # which can be exported to ONNX
-audio = xkd.models.audio_encoder(keras.Sequential(net), front_end=mels)
+# Small and listening to raw sound; without FFT it can be exported to ONNX.
+net = keras.Sequential([keras.Input((None, 80)), keras.layers.Conv1D(32, 5, 2)])
+audio = xkd.models.audio_encoder(net, front_end=xkd.layers.LogMel(fft=False))
 
 clips = xkd.datasets.PairedMedia(manual_dir=clips, data_dir=output)
+n = clips.info.features["label"].num_classes
 options = {"preprocess": [video.preprocess, text.preprocess]}
 train = xkd.data.load(clips, length={"video": 4, "audio": 16_000}, **options)
-teacher = xkd.models.LateFusion({"video": video, "text": text}, units=2)
+teacher = xkd.models.LateFusion({"video": video, "text": text}, units=n)
 teacher.compile("adam", "sparse_categorical_crossentropy")
 teacher.fit(train, epochs=10)
 
-train = xkd.data.cache_teacher(teacher, train, f"{output}/teacher")
-cached = xkd.layers.CachedTeacher.from_cache(f"{output}/teacher")
+train = xkd.data.cache_teacher(teacher, train, output, overwrite=True)
+teacher = xkd.layers.CachedTeacher.from_cache(output)
 sound = {"audio": keras.Input((16_000,), name="audio")}
-student = keras.Model(sound, keras.layers.Dense(2)(audio(sound)["features"]))
-distiller = xkd.distillers.CrossModalDistiller(student=student, teacher=cached)
+student = keras.Model(sound, keras.layers.Dense(n)(audio(sound)["features"]))
+distiller = xkd.distillers.CrossModalDistiller(student=student, teacher=teacher)
 distiller.compile("adam", metrics=["accuracy"])
 distiller.fit(train, epochs=10)
 student.save(f"{output}/student.keras")
