@@ -10,6 +10,9 @@ import numpy as np
 # Raised when stored values mean something else than before.
 CACHE_VERSION = 1
 
+# What the hash of a configuration begins with where there is none.
+UNKNOWN = "class "
+
 _SIZE = 8  # Bytes of the hash of a sample.
 # What says how a network was made or trained, not what it computes.
 _LEFT_OUT = ("build_config", "compile_config", "shared_object_id", "trainable")
@@ -57,7 +60,7 @@ def hash_configuration(network):
         config = None
     if config is None:
         kind = type(network)
-        config = {"class": f"{kind.__module__}.{kind.__qualname__}"}
+        return f"{UNKNOWN}{kind.__module__}.{kind.__qualname__}"
     names = {}
     _collect(config, names)
     text = json.dumps(

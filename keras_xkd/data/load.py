@@ -52,7 +52,8 @@ def load(
     by position, not by name, where a batch has more entries than it reads: it
     may take `sample_id`, `present` or another modality for its own, with only
     a warning. Name the modalities that it reads and give `sample_id=False`,
-    or `map` the data set.
+    or `map` the data set. On JAX, where Keras does not ask a Grain data set
+    for its length, such a model warns that the data ran out; it did not.
 
     Example:
 

@@ -1,9 +1,11 @@
 """The outputs of one teacher, from batches into shards."""
 
 import json
+import warnings
 
 import numpy as np
 
+from keras_xkd.data.fingerprint import UNKNOWN
 from keras_xkd.data.teacher_reader import TeacherReader
 from keras_xkd.data.teacher_records import KEYS
 from keras_xkd.data.teacher_records import clear
@@ -58,6 +60,15 @@ class TeacherJob:
 
     def check(self, batches):
         """Raises unless the complete cache was made of these batches."""
+        kind = self.run.fingerprint["configuration"]
+        if kind.startswith(UNKNOWN):
+            warnings.warn(
+                f"The teacher, a {kind.removeprefix(UNKNOWN)}, has no "
+                "`get_config`: its weights are those of the cache, but whether "
+                "its other arguments are cannot be told. Give it a "
+                "`get_config`, or another `version` where they change.",
+                stacklevel=3,
+            )
         reader = TeacherReader(self.folder, only=())
         for x, ids in batches:
             hashes = self.run.hashes(self.run.inputs(x))

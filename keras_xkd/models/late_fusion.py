@@ -45,7 +45,8 @@ class LateFusion(
     >>> sorted(model.encode(x)), tuple(model(x).shape)
     (['audio', 'video'], (2, 3))
 
-    Where a method compares its features, let it return them as well:
+    Where a method compares its features, let it return them as well (the
+    `input` of an `Encoder` is a dict already: merge these):
 
     >>> inputs = {name: e.input for name, e in model.encoders.items()}
     >>> features = model.fusion(model.encode(inputs))

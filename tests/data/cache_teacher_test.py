@@ -493,3 +493,26 @@ def test_manifest_and_reader(tmp_path):
     assert list(found) == ["logits"] and found["logits"].shape == (3, 3)
     again = pickle.loads(pickle.dumps(reader))
     np.testing.assert_array_equal(again.read(ids)["logits"], found["logits"])
+
+
+def test_warns_where_a_configuration_is_not_known(tmp_path):
+    class Scaled(keras.Model):
+        modalities = ("image",)
+
+        def __init__(self, by):
+            super().__init__()
+            self.by = by
+            self.dense = layers.Dense(3)
+
+        def call(self, x):
+            return self.by * self.dense(x["image"])
+
+        def get_config(self):
+            raise NotImplementedError
+
+    x, y = data()
+    network = Scaled(2.0)
+    network({"image": x["image"]})
+    cache_teacher(network, (x, y), tmp_path, verbose=0)
+    with pytest.warns(UserWarning, match="no `get_config`.*`version`"):
+        cache_teacher(network, (x, y), tmp_path, verbose=0)
