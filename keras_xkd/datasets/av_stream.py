@@ -10,6 +10,8 @@ from keras_xkd.datasets.file_error import DataFileError
 # the one that is wanted: sound needs the frames before it.
 SEEK_FROM = 10.0
 SEEK_MARGIN = 2.0
+# How FFmpeg calls the formats of single pictures: png_pipe, jpeg_pipe...
+PICTURES = ("_pipe", "image2")
 
 
 def import_av():
@@ -36,6 +38,8 @@ def open_stream(path, kind):
         with av.open(os.fspath(path), metadata_errors="ignore") as container:
             if not (container.streams.video or container.streams.audio):
                 raise DataFileError(path, "there is no video or sound in it")
+            if container.format.name.endswith(PICTURES):
+                raise DataFileError(path, f"expected {kind}, this is a picture")
             stream = next(iter(getattr(container.streams, kind)), None)
             yield container, stream
     except DataFileError:

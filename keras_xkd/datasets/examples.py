@@ -5,6 +5,7 @@ import io
 import numpy as np
 import tensorflow_datasets as tfds
 
+from keras_xkd.datasets.file_error import GO_ON
 from keras_xkd.datasets.file_error import DataFileError
 
 
@@ -21,7 +22,8 @@ def read_example(example, features, on_error):
             values[name] = value() if callable(value) else value
         except DataFileError as error:
             if on_error == "raise":
-                raise
+                reason = f"{error.reason.rstrip('.')}. {GO_ON}"
+                raise DataFileError(error.path, reason) from error
             values[name], errors[name] = None, error
     present = {name: values.get(name) is not None for name in optional}
     lacking = [n for n in features if values.get(n) is None]

@@ -2,6 +2,8 @@ import os
 
 from keras_xkd.api_export import keras_xkd_export
 
+GO_ON = "Pass `on_error='skip'` or `'absent'` to go on without what is wrong."
+
 
 @keras_xkd_export("keras_xkd.datasets.DataFileError")
 class DataFileError(ValueError):

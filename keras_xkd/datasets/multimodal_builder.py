@@ -11,6 +11,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.examples import read_example
 from keras_xkd.datasets.multimodal_config import configure
 from keras_xkd.datasets.preparation import Preparation
+from keras_xkd.datasets.quiet import without_expected_messages
 
 ON_ERROR = ("raise", "skip", "absent")
 
@@ -44,11 +45,14 @@ class MultimodalBuilder(
 
     Args:
         manual_dir: The folder with the data as distributed. It is needed to
-            prepare the data, not to read it.
+            prepare the data, not to read it: it may be gone by then, but what
+            is there must be what the data was prepared from.
         on_error: What to do with a file that is missing or damaged: `"raise"`
             a `DataFileError` that names it, `"skip"` the sample, or make that
             modality `"absent"`; where it cannot be absent, and if no modality
-            is left, the sample is skipped.
+            is left, the sample is skipped. It acts when data is prepared: what
+            was prepared with another `on_error` is read as it is, with a
+            warning if something had been left out.
         config: A configuration, or its name, instead of single choices.
         file_format: Defaults to that of the prepared data, `"array_record"`.
         data_dir: Where prepared data lives, by default
@@ -118,13 +122,17 @@ class MultimodalBuilder(
         state = {k: kwargs[k] for k in ("data_dir", "version") if k in kwargs}
         choices = {k: v for k, v in kwargs.items() if k not in state}
         config = configure(type(self), config, choices)
-        super().__init__(config=config, file_format=file_format, **state)
+        with without_expected_messages():
+            super().__init__(config=config, file_format=file_format, **state)
         # For pickling: the arguments of the constructor.
         self._original_state.update(
             manual_dir=manual_dir, on_error=on_error, file_format=file_format
         )
         if self.is_prepared():
-            self._preparation().check_choices(self._choices(), self.data_dir)
+            preparation = self._preparation()
+            preparation.check_choices(self._choices(), self.data_dir)
+            preparation.check_source(self)
+            preparation.compare_on_error(on_error, self.data_dir)
         elif file_format is None:
             self.info.set_file_format("array_record", override=True)
 
@@ -156,7 +164,8 @@ class MultimodalBuilder(
         """What the content depends on beside the choices; must not change.
 
         Override it where the data has no version of its own. Prepared data is
-        not reused for a folder with another fingerprint.
+        not reused for a folder with another fingerprint: a `ValueError` says
+        so as soon as a builder is made with that folder. It should be quick.
         """
         return None
 
@@ -171,6 +180,11 @@ class MultimodalBuilder(
         """
         return self._preparation().left_out
 
+    def is_prepared(self):
+        """Whether there is prepared data, complete."""
+        with without_expected_messages():
+            return super().is_prepared()
+
     def download_and_prepare(self, **kwargs):
         """Prepares the data, unless that was done before.
 
@@ -180,11 +194,8 @@ class MultimodalBuilder(
         existed = self.is_prepared()
         super().download_and_prepare(**kwargs)
         preparation = self._preparation()
-        folder = self.manual_dir
-        # The files may have been deleted since.
-        if existed and folder and folder.is_dir() and any(folder.iterdir()):
-            found = self.fingerprint(folder)
-            preparation.check_fingerprint(found, folder, self.data_dir)
+        if existed:
+            preparation.check_source(self)
         if preparation.left_out:
             warnings.warn(preparation.summary(self.data_path), stacklevel=2)
 
@@ -232,6 +243,7 @@ class MultimodalBuilder(
             choices=self._choices(),
             fingerprint=self.fingerprint(self._folder),
             left_out=self._found,
+            on_error=self.on_error,
         ).write(self.data_path)
 
     def _make_download_manager(self, download_dir, download_config):

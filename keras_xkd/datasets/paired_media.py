@@ -1,5 +1,5 @@
 import dataclasses
-import hashlib
+import functools
 import pathlib
 
 import numpy as np
@@ -91,8 +91,9 @@ class PairedMedia(MultimodalBuilder):
 
     Raises:
         ValueError: For a table with unknown columns, duplicate ids, missing
-            labels; and if the table is another than the one from which the
-            data had been prepared.
+            labels, files of another kind than their column's; and if the
+            table is another than the one from which the data had been
+            prepared, as soon as the builder is made.
         keras_xkd.datasets.DataFileError: If files are missing and `on_error`
             is `"raise"`, before anything is prepared.
 
@@ -152,13 +153,17 @@ class PairedMedia(MultimodalBuilder):
     def samples(self, folder):
         samples, kinds = self._table(folder)
         if self.on_error == "raise":
-            _check_files(samples)
+            sample_table.check_missing(samples)
         splits = {}
         for sample in samples:
             example = {
                 name: self._value(kinds[name], sample, value)
                 for name, value in sample.files.items()
             }
+            given = [n for n, value in example.items() if value is not None]
+            if len(given) == 1 and callable(example[given[0]]):
+                read = functools.partial(_read_only_one, sample, *given)
+                example[given[0]] = functools.partial(read, example[given[0]])
             if sample.label is not None:
                 example["label"] = sample.label
                 if self.builder_config.labels == "numbers":
@@ -168,14 +173,9 @@ class PairedMedia(MultimodalBuilder):
         return splits
 
     def fingerprint(self, folder):
+        folder = folder.absolute()  # "." is not the start of its files.
         samples, _ = self._table(folder)
-        rows = [
-            {k: str(v) for k, v in s.files.items()}
-            | {k: v for k, v in vars(s).items() if k != "files"}
-            for s in samples
-        ]
-        text = repr(rows).replace(str(folder), "")
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return sample_table.fingerprint(samples, folder)
 
     def _value(self, kind, sample, value):
         if value is None or isinstance(value, str):
@@ -197,6 +197,7 @@ class PairedMedia(MultimodalBuilder):
         if not kinds:
             raise ValueError(f"{path} has no modality.")
         sample_table.check_samples(samples, path)
+        sample_table.check_endings(samples, kinds, path)
         numbers = [_number(s.label) for s in samples if s.label]
         if config.labels == "numbers" and None in numbers:
             raise ValueError(
@@ -213,6 +214,17 @@ class PairedMedia(MultimodalBuilder):
         return samples, kinds
 
 
+def _read_only_one(sample, name, read):
+    """The value of the one modality that a sample has."""
+    value = read()
+    if value is None:
+        raise DataFileError(
+            sample.files[name],
+            f"there is no {name} in it, and the sample has nothing else",
+        )
+    return value
+
+
 def _classes(labels):
     """Names in order; those that are whole numbers by size."""
     return sorted(labels, key=lambda s: (len(s), s) if s.isdigit() else (0, s))
@@ -223,20 +235,3 @@ def _number(text):
         return float(text)
     except ValueError:
         return None
-
-
-def _check_files(samples, shown=5):
-    files = {
-        file
-        for sample in samples
-        for file in sample.files.values()
-        if isinstance(file, pathlib.Path)
-    }
-    missing = sorted(file for file in files if not file.is_file())
-    if missing:
-        others = "".join(f"\n  {path}" for path in missing[1:shown])
-        raise DataFileError(
-            missing[0],
-            f"missing, {len(missing)} of {len(files)} files are. Pass "
-            "`on_error='skip'` or `'absent'` to go on without them." + others,
-        )

@@ -2,8 +2,12 @@
 
 import csv
 import dataclasses
+import hashlib
 import pathlib
 import re
+
+from keras_xkd.datasets.file_error import GO_ON
+from keras_xkd.datasets.file_error import DataFileError
 
 KINDS = ("video", "audio", "image", "depth", "text")
 ENDINGS = {
@@ -12,6 +16,8 @@ ENDINGS = {
     "image": ".png .jpg .jpeg .bmp .webp .gif .tif .tiff".split(),
     "text": [".txt"],
 }
+# What a file of another kind may hold: sound in a video, pictures in a gif.
+OTHERS = {"audio": ENDINGS["video"], "video": [".gif", ".ogg"]}
 RESERVED = ("id", "split", "label", "start", "end")
 SPLIT = re.compile(r"\w[\w-]*")
 NAME = re.compile(r"\w+")
@@ -166,6 +172,56 @@ def check_samples(samples, where):
         _refuse("a label is missing for", without, where)
     empty = [s.id for s in samples if not any(s.files.values())]
     _refuse("there is no modality for", empty, where)
+
+
+def check_endings(samples, kinds, where):
+    """Raises for files that cannot be what their column is."""
+    known = {e: kind for kind, ends in ENDINGS.items() for e in ends}
+    for name, kind in kinds.items():
+        kind = "image" if kind == "depth" else kind
+        wrong = [
+            str(file)
+            for file in (sample.files[name] for sample in samples)
+            if isinstance(file, pathlib.Path)
+            and known.get(file.suffix.lower(), kind) != kind
+            and file.suffix.lower() not in OTHERS.get(kind, ())
+        ]
+        _refuse(f"the modality `{name}` cannot be read from", wrong, where)
+
+
+def check_missing(samples, shown=5):
+    """Raises a `DataFileError` that lists files that are not there."""
+    files = {
+        file
+        for sample in samples
+        for file in sample.files.values()
+        if isinstance(file, pathlib.Path)
+    }
+    missing = sorted(file for file in files if not file.is_file())
+    if missing:
+        others = "".join(f"\n  {path}" for path in missing[1:shown])
+        raise DataFileError(
+            missing[0],
+            f"missing, {len(missing)} of {len(files)} files are. {GO_ON}"
+            + others,
+        )
+
+
+def fingerprint(samples, folder):
+    """A hash of the table, the same wherever its folder is."""
+    prefix = f"{folder.as_posix()}/"
+    rows = [
+        {name: _within(value, prefix) for name, value in s.files.items()}
+        | {name: value for name, value in vars(s).items() if name != "files"}
+        for s in samples
+    ]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def _within(value, prefix):
+    if isinstance(value, pathlib.Path):
+        return "/" + value.as_posix().removeprefix(prefix).lstrip("/")
+    return str(value)
 
 
 def _refuse(problem, names, where, shown=5):

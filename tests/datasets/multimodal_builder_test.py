@@ -1,8 +1,10 @@
 import dataclasses
 import json
+import logging
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import tensorflow_datasets as tfds
 from keras_xkd import datasets
 from keras_xkd.datasets.file_error import check_file
 from keras_xkd.datasets.multimodal_config import MultimodalConfig
+from keras_xkd.datasets.preparation import Preparation
 from tests.datasets import builder_case
 
 MODALITIES = ("audio", "video", "depth", "tokens", "text")
@@ -153,7 +156,7 @@ def test_skip_reports(folder):
     assert {f["key"] for f in built.left_out} == {"two", "text"}
     assert all(f["skipped"] for f in built.left_out)
     # A builder that only reads knows too, and asking again says it again.
-    other = Clips(data_dir=str(folder.parent))
+    other = Clips(data_dir=str(folder.parent), on_error="skip")
     assert other.left_out == built.left_out
     with pytest.warns(UserWarning, match="2 samples were left out"):
         other.download_and_prepare()
@@ -162,7 +165,7 @@ def test_skip_reports(folder):
 def test_absent_keeps_the_sample(folder):
     (folder / "two.raw").unlink()
     built = builder(folder, on_error="absent")
-    with pytest.warns(UserWarning, match="1 modalities marked as absent"):
+    with pytest.warns(UserWarning, match="^1 modality was marked as abs"):
         built.download_and_prepare()
     train = builder_case.by_name(builder_case.read(built, "train"))
     assert len(train) == 7
@@ -170,6 +173,82 @@ def test_absent_keeps_the_sample(folder):
     assert train["two"]["present"]["video"]
     [problem] = built.left_out
     assert problem["modality"] == "audio" and not problem["skipped"]
+
+
+def test_another_on_error(folder):
+    # All files are there: what it would have done makes no difference.
+    builder(folder, on_error="skip").download_and_prepare()
+    assert len(builder(folder).as_data_source("train")) == 7
+
+    (folder / "two.raw").unlink()
+    (folder / "text.raw").unlink()
+    with pytest.warns(UserWarning, match="^2 modalities were marked as absent"):
+        builder(folder, on_error="absent", scale=2.0).download_and_prepare()
+    builder(folder, on_error="absent", scale=2.0)
+    for other in ("raise", "skip"):
+        message = f"on_error='absent', .*: 2 modal.* on_error='{other}'"
+        with pytest.warns(UserWarning, match=message):
+            built = builder(folder, on_error=other, scale=2.0)
+        assert len(built.as_data_source("train")) == 7
+    # Prepared before that was written down.
+    path = built.data_path / "prepared_from.json"
+    written = json.loads(path.read_text())
+    assert written.pop("on_error") == "absent"
+    path.write_text(json.dumps(written))
+    assert len(builder(folder, scale=2.0).left_out) == 2
+
+
+def test_what_was_lost_is_counted():
+    lost = {"split": "train", "file": "a", "reason": "b", "skipped": True}
+    samples = [lost | {"key": k} for k in (1, 1, 2)]
+    absent = [lost | {"key": k, "skipped": False} for k in (3, 4)]
+    for left_out, expected in [
+        (samples, "2 samples were left out, because"),
+        (samples[:2], "1 sample was left out, because"),
+        (absent, "2 modalities were marked as absent, because"),
+        (
+            samples + absent[:1],
+            "2 samples were left out and 1 modality was marked as absent, beca",
+        ),
+    ]:
+        summary = Preparation(left_out=left_out).summary(pathlib.Path("x"))
+        assert summary.startswith(expected)
+
+
+def test_messages_that_say_nothing(folder, caplog):
+    logger = logging.getLogger("absl")
+    before = list(logger.filters)
+
+    def warn():
+        logger.warning("Using custom data configuration: %s", "theirs")
+
+    class Loud(Clips, skip_registration=True):
+        """Another thread says the same meanwhile, and this one another."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def features(self):
+            thread = threading.Thread(target=warn)
+            thread.start()
+            thread.join()
+            logger.warning("something else")
+            return super().features()
+
+    logger.addHandler(caplog.handler)
+    try:
+        built = Loud(manual_dir=folder, data_dir=str(folder.parent), scale=3.0)
+        built.download_and_prepare()
+        warn()
+    finally:
+        logger.removeHandler(caplog.handler)
+    theirs = "Using custom data configuration: theirs"
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    # Once for each handler: the logger may hand its records on.
+    assert list(dict.fromkeys(said)) == [theirs, "something else"]
+    assert logger.filters == before
+    with pytest.raises(ValueError, match="no_such"):
+        builder(folder, config="no_such")
+    assert logger.filters == before
 
 
 def test_nothing_left(folder):

@@ -235,7 +235,9 @@ def test_missing_files_are_listed_first(folder):
         built.download_and_prepare()
     assert not built.is_prepared()
     built = builder(folder, on_error="absent")
-    with pytest.warns(UserWarning, match="3 modalities marked as absent"):
+    with pytest.warns(
+        UserWarning, match="^3 modalities were marked as absent, b"
+    ):
         splits = builder_case.prepare(built)
     assert not splits["test"][0]["present"]["audio"]
     assert splits["test"][0]["present"]["video"]
@@ -243,7 +245,10 @@ def test_missing_files_are_listed_first(folder):
 
 def test_corrupt_clip(folder):
     media_files.cut_off(folder / "clips" / "b1.avi")
-    with pytest.raises(datasets.DataFileError, match="b1.avi: .* cut off"):
+    with pytest.raises(
+        datasets.DataFileError,
+        match="b1.avi: .* cut off.* there. Pass `on_error='skip'` or `'abs",
+    ):
         builder(folder).download_and_prepare()
     built = builder(folder, on_error="absent")
     with pytest.warns(UserWarning, match="b1.avi: the file is cut off"):
@@ -259,9 +264,104 @@ def test_table_that_changed(tmp_path):
     moved = folder.rename(tmp_path / "elsewhere")
     builder(moved, dataset="raw").download_and_prepare()
     table(moved, "id,text", "1,a", "2,b")
+    # Reading would give the old samples.
+    with pytest.raises(ValueError, match="elsewhere is not .* changed since"):
+        builder(moved, dataset="raw")
     with pytest.raises(ValueError, match="has changed since"):
-        builder(moved, dataset="raw").download_and_prepare()
+        data.load(
+            "paired_media",
+            manual_dir=str(moved),
+            data_dir=str(tmp_path / "data"),
+            builder_kwargs=SIZES | {"dataset": "raw"},
+        )
     builder(moved, dataset="raw2").download_and_prepare()
+    # Who has no folder, or an empty one, reads what there is.
+    (moved / "samples.csv").unlink()
+    for folder in (moved, tmp_path / "nowhere"):
+        reader = builder(folder, dataset="raw", data_dir=str(tmp_path / "data"))
+        assert len(reader.as_data_source("train")) == 1
+
+
+def test_table_that_changes_while_it_is_open(tmp_path):
+    folder = table(tmp_path / "raw", "id,label,text", "1,x,a", "2,y,b")
+    built = builder(folder)
+    built.download_and_prepare()
+    table(folder, "id,label,text", "1,x,a", "2,x,b")
+    with pytest.raises(ValueError, match="has changed since"):
+        built.download_and_prepare()
+
+
+def test_folder_by_a_relative_name(tmp_path, monkeypatch):
+    folder = tmp_path / "raw"
+    media_files.write_image(folder / "raw" / "1.png", media_files.grays([9])[0])
+    table(folder, "id,image", "1,raw/1.png")
+    choices = SIZES | {"dataset": "raw", "data_dir": str(tmp_path / "data")}
+    monkeypatch.chdir(folder)
+    datasets.PairedMedia(manual_dir=".", **choices).download_and_prepare()
+    monkeypatch.chdir(tmp_path)
+    for name in ("raw", folder):
+        reader = datasets.PairedMedia(manual_dir=name, **choices)
+        assert len(reader.as_data_source("train")) == 1
+
+
+@pytest.mark.parametrize(
+    "modality, ending",
+    [
+        ("audio", "png"),
+        ("audio", "gif"),
+        ("audio_left", "txt"),
+        ("video", "wav"),
+        ("video", "JPG"),
+        ("image", "mp4"),
+        ("depth", "flac"),
+    ],
+)
+def test_files_of_another_kind(modality, ending, tmp_path):
+    folder = table(
+        tmp_path / "raw", f"id,text,{modality}", f"1,a,x.{ending}", "2,b,"
+    )
+    with pytest.raises(
+        ValueError,
+        match=rf"`{modality}` cannot be read from '.*x\.{ending}'\.",
+    ):
+        builder(folder, on_error="absent")
+
+
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_pictures_under_another_name(modality, tmp_path):
+    folder = tmp_path / "raw"
+    picture = media_files.write_image(
+        folder / "x.png", media_files.grays([9])[0]
+    )
+    picture.rename(folder / "x.mp4")
+    table(folder, f"id,text,{modality}", "1,a,x.mp4")
+    with pytest.raises(
+        datasets.DataFileError, match=f"x.mp4: expected {modality}, this is a p"
+    ):
+        builder(folder).download_and_prepare()
+    built = builder(folder, on_error="absent")
+    with pytest.warns(UserWarning, match="1 modality was marked as absent"):
+        [example] = builder_case.prepare(built)["train"]
+    assert example["present"] == {"text": True, modality: False}
+
+
+def test_sample_without_anything(tmp_path):
+    folder = tmp_path / "raw"
+    media_files.write_video(folder / "mute.mp4")
+    media_files.write_video(folder / "loud.mp4", sound=media_files.sine(8000))
+    table(folder, "id,text,audio", "1,,mute.mp4", "2,,loud.mp4", "3,a,mute.mp4")
+    with pytest.raises(
+        datasets.DataFileError, match="mute.mp4: there is no audio in it"
+    ):
+        builder(folder).download_and_prepare()
+    built = builder(folder, on_error="absent")
+    with pytest.warns(UserWarning, match="^1 sample was left out, because"):
+        train = builder_case.by_name(builder_case.prepare(built)["train"])
+    # The track of a video is sound; a mute one is no error beside a text.
+    assert set(train) == {"2", "3"}
+    assert train["2"]["present"] == {"audio": True, "text": False}
+    assert len(train["2"]["audio"]) > 3000
+    assert train["3"]["present"] == {"audio": False, "text": True}
 
 
 def test_bad_folders(tmp_path):
