@@ -45,7 +45,7 @@ class Preparation:
             raise ValueError(
                 f"{folder} is not what the data in {builder.data_dir} was "
                 f"prepared from, which was {self.manual_dir}, or it has "
-                "changed since. Delete that folder, or choose another "
+                "changed since. Delete the prepared data, or choose another "
                 "`data_dir`."
             )
 
