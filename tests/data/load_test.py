@@ -35,7 +35,7 @@ def read(dataset):
 
     return [
         (convert(batch[0]), convert(batch[1]))
-        if isinstance(batch, (tuple, list))
+        if isinstance(batch, tuple)
         else convert(batch)
         for batch in dataset
     ]
