@@ -9,6 +9,16 @@ from keras_xkd.utils.graph import operations_behind
 from keras_xkd.utils.graph import output_structure
 from keras_xkd.utils.graph import positions_before
 
+# The ranks of what a backbone of a modality reads, and what that is.
+_READS = {
+    "image": ({4}, "images `(batch, height, width, channels)`"),
+    "video": (
+        {4, 5},
+        "videos `(batch, frames, height, width, channels)`, or images",
+    ),
+    "audio": ({2, 3, 4}, "floats `(batch, samples)` or `(batch, frames, ...)`"),
+    "text": ({2}, "token ids `(batch, length)`"),
+}
 # Where a backbone of several modalities keeps the network of one.
 TOWERS = {
     "image": ("vision_encoder", "image_encoder"),
@@ -52,6 +62,28 @@ def part_for(backbone, kind):
         chosen = chosen["tokens"]
     part = keras.Model(used, chosen, name=backbone.name)
     return part if whole else _copy(part)
+
+
+def check_kind(network, kind):
+    """Raises if no input of a network can be data of a modality.
+
+    The type is no sign for texts and images: ids of an `Embedding` may come as
+    floats, which are the default of `keras.Input`, and pixels as integers.
+    """
+    ranks, what = _READS[kind]
+    inputs = named_inputs(network)
+    fitting = [
+        tensor
+        for tensor in inputs.values()
+        if len(tensor.shape) in ranks
+        and (kind != "audio" or "float" in tensor.dtype)
+    ]
+    if not fitting:
+        found = {k: (tuple(x.shape), x.dtype) for k, x in inputs.items()}
+        raise ValueError(
+            f"A backbone of kind '{kind}' must read {what}. Received: "
+            f"'{network.name}', which reads {found}"
+        )
 
 
 def max_length(backbone, kind):

@@ -6,6 +6,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.token_pooling import TokenPooling
 from keras_xkd.models import encoder_graph
 from keras_xkd.models import freezing
+from keras_xkd.models.backbone_parts import check_kind
 from keras_xkd.models.backbone_parts import max_length
 from keras_xkd.models.backbone_parts import part_for
 from keras_xkd.models.class_tokens import count_leading_tokens
@@ -35,7 +36,10 @@ class Encoder(keras.Model):
     Keras mask that says which are there; the features are pooled from them.
     Padded positions, whatever they hold, never change features (of text, if
     the backbone reads the mask, or only looks back), and a sample of padding
-    alone has features of zeros.
+    alone has features of zeros. Nor does the amount of padding, if the backbone
+    sees no further than its tokens; but strided convolutions with
+    `padding="same"` split padding by the whole length, and Moonshine's own
+    normalisation over time makes features drift with it.
 
     **What the backbone returns** decides what tokens are:
 
@@ -90,9 +94,9 @@ class Encoder(keras.Model):
         projection_dim: Width of a linear projection, without bias, of the
             features. None for features as wide as the tokens.
         preprocessor: What `preprocess` uses: a tokenizer, a converter or
-            another layer of keras-hub, which is saved with the encoder, or
-            a function from raw data to what the encoder reads, which is not;
-            that of the preset by default.
+            another layer of keras-hub, which is saved with the encoder, or a
+            function from raw data, as they are, to what the encoder reads,
+            which is not; that of the preset by default.
         class_token: `"first"` or `"last"`, which token `"cls"` is. Found out
             by default.
         leading_tokens: How many tokens of an image come before its patches.
@@ -102,7 +106,8 @@ class Encoder(keras.Model):
 
     Raises:
         ValueError: If an argument is unknown or does not fit the backbone: if
-            there is no class token, no layer for LoRA, or fewer blocks.
+            it reads another kind of data, or there is no class token, no
+            layer for LoRA, or fewer blocks.
     """  # noqa: E501
 
     def __init__(
@@ -130,13 +135,12 @@ class Encoder(keras.Model):
             raise ValueError(
                 f"`mask` is for audio and video. Received: kind={kind!r}"
             )
-        preset = None
-        if is_preset(backbone):
-            preset = os.fspath(backbone)
-            backbone = open_backbone(preset)
-            if preprocessor is None and front_end is None:
-                preprocessor = open_preprocessing(preset, kind)
+        preset = os.fspath(backbone) if is_preset(backbone) else None
+        backbone = open_backbone(backbone)
         network = part_for(backbone, kind)
+        check_kind(network, kind)
+        if preset and preprocessor is None and front_end is None:
+            preprocessor = open_preprocessing(preset, kind)
         over_frames = encoder_graph.reads_frames(network, kind)
         if temporal is not None and not over_frames:
             raise ValueError(
@@ -235,8 +239,7 @@ class Encoder(keras.Model):
             config.pop(key) for key in ("preset", "max_length", "learning")
         )
         encoder = cls(**config)
-        encoder.preset = preset
-        encoder.max_length = max_length
+        encoder.preset, encoder.max_length = preset, max_length
         freezing.restore(encoder, learning)
         return encoder
 

@@ -12,6 +12,7 @@ from keras_xkd.models.encoder_layers import OverFrames
 from keras_xkd.models.encoder_layers import TokenMask
 from keras_xkd.models.encoder_layers import ToTokens
 from keras_xkd.models.encoder_layers import ZeroPadding
+from keras_xkd.models.token_steps import find_steps
 from keras_xkd.utils.modalities import known_modalities
 
 
@@ -63,7 +64,10 @@ def make_inputs(network, kind, modality, mask=False, front_end=None):
         if kind != "text":  # Some texts are to be padded with a token.
             tensors = {n: ZeroPadding()(x, there) for n, x in tensors.items()}
     if front_end is not None:
-        tensors = {n: front_end(x) for n, x in tensors.items()}
+        ((name, samples),) = tensors.items()
+        tensors = {name: front_end(samples)}
+        if there is not None:
+            there = _mask_of(tensors[name], [samples], there, steps_only=True)
     if not nested:
         (named,) = named.values()
     return {modality: named}, tensors, there
@@ -82,7 +86,7 @@ def encode(network, tensors, there, pooling):
     raw = outputs.get("tokens", outputs.get("features"))
     mask = outputs.get("mask")
     if mask is None and there is not None:
-        mask = TokenMask()(there, raw)
+        mask = _mask_of(raw, [*tensors.values()], there)
     tokens = ToTokens()(raw, mask=mask)
     if "features" not in outputs:
         return tokens, pooling(tokens, mask=mask)
@@ -115,6 +119,14 @@ def project(features, units, dtype):
         return features
     layer = keras.layers.Dense(units, use_bias=False, dtype=dtype)
     return layer(features)
+
+
+def _mask_of(outputs, inputs, there, steps_only=False):
+    """The mask of what is made of masked inputs, of its steps or tokens."""
+    rule = find_steps(inputs, outputs) if len(outputs.shape) > 2 else {}
+    while steps_only and len(outputs.shape) > 3:
+        outputs = outputs[:, :, 0]
+    return TokenMask(**rule)(there, outputs)
 
 
 def _key(name, kind, alone):

@@ -40,7 +40,14 @@ class TokenMask(_AsTheyAre):
 
     A backbone has fewer tokens than inputs where it strides (Whisper: half as
     many as frames), and more where an input becomes several tokens (patches
-    of a frame). A token is there if the input that it starts at is.
+    of a frame). A token is there if the last input that it needs is. So a
+    clip has as many tokens as without padding, but at least one. Where the
+    rule is not known, a token is there if the input that it starts at is, as
+    far as the numbers of inputs and tokens tell.
+
+    Args:
+        stride, field, per_step: What `find_steps` returns; None if unknown.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments: `there`, shape `(batch, inputs)`; `x`, what the backbone
     returned, shape `(batch, steps, ..., width)`.
@@ -48,22 +55,51 @@ class TokenMask(_AsTheyAre):
     Returns: A mask of shape `(batch, tokens)`.
     """
 
+    def __init__(self, stride=None, field=None, per_step=None, **kwargs):
+        super().__init__(**kwargs)
+        self.stride = stride
+        self.field = field
+        self.per_step = per_step
+
     def call(self, there, x):
-        inputs, steps = ops.shape(there)[1], ops.shape(x)[1]
         there = ops.cast(there, "bool")
-        ratio = ops.cast(inputs, "float32") / ops.cast(steps, "float32")
-        stride = ops.where(ratio > 1, ops.round(ratio), ratio)
-        # The small number makes up for rounding of the ratio.
-        index = ops.cast(ops.arange(steps), "float32") * stride + 1e-3
-        index = ops.minimum(ops.cast(index, "int32"), inputs - 1)
-        there = ops.take(there, index, axis=1)
+        some = ops.any(there, axis=1, keepdims=True)
+        if len(x.shape) == 2:
+            return some
+        inputs, steps = ops.shape(there)[1], ops.shape(x)[1]
+        starts = self._starts(inputs, steps)
+        ends = starts if self.field is None else starts + (self.field - 1)
+        found = ops.take(there, ops.clip(ends, 0, inputs - 1), axis=1)
+        # Of a clip that no token fits in, the one that starts with it.
+        first = ops.argmax(ops.cast(there, "int32"), axis=1)
+        first = ops.cast(first, "int32")[:, None]
+        start = ops.max(ops.where(starts <= first, starts, 0), axis=1)
+        none = ops.logical_not(ops.any(found, axis=1, keepdims=True))
+        short = ops.logical_and(starts == start[:, None], none)
+        there = ops.logical_or(found, ops.logical_and(some, short))
         for _ in x.shape[2:-1]:
             there = there[..., None]
         there = ops.logical_and(there, ops.ones_like(x[..., 0], dtype="bool"))
         return ops.reshape(there, (ops.shape(there)[0], -1))
 
+    def _starts(self, inputs, steps):
+        """The input that each token starts at."""
+        index = ops.arange(steps, dtype="int32")
+        if self.stride is not None:
+            return index // self.per_step * self.stride
+        ratio = ops.cast(inputs, "float32") / ops.cast(steps, "float32")
+        stride = ops.where(ratio > 1, ops.round(ratio), ratio)
+        # The small number makes up for rounding of the ratio.
+        index = ops.cast(index, "float32") * stride + 1e-3
+        return ops.cast(index, "int32")
+
     def compute_output_spec(self, there, x):
         return keras.KerasTensor((x.shape[0], _tokens(x.shape)), "bool")
+
+    def get_config(self):
+        names = ("stride", "field", "per_step")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}
 
 
 @register

@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from keras_xkd.models.preprocess_fit import check_mask
 
-def preprocess_audio(raw, tool, encoder, max_audio_length=None):
+
+def preprocess_audio(raw, tool, encoder, max_audio_length=None, there=None):
     """Features `(batch, time, ...)` and a mask `(batch, time)`.
 
     Args:
@@ -17,8 +19,13 @@ def preprocess_audio(raw, tool, encoder, max_audio_length=None):
         max_audio_length: To how many seconds sound is cut and padded. What the
             converter says where it says something (Whisper: 30), else the
             length of the longest one.
+        there: The mask that the sound came with, `(batch, samples)`, or None.
     """
     waves, lengths = _waves(raw)
+    if there is None:
+        there = np.arange(waves.shape[1]) < lengths[:, None]
+    check_mask(there, waves)
+    waves = np.where(there, waves, np.float32(0))
     rate = getattr(tool or encoder.front_end, "sampling_rate", None)
     seconds = max_audio_length or getattr(tool, "max_audio_length", None)
     if seconds and (not rate or seconds * rate < 1):
@@ -28,8 +35,10 @@ def preprocess_audio(raw, tool, encoder, max_audio_length=None):
             f"max_audio_length={max_audio_length}, sampling_rate={rate}"
         )
     samples = round(seconds * rate) if seconds else waves.shape[1]
-    waves = waves[:, :samples]
-    waves = np.pad(waves, ((0, 0), (0, samples - waves.shape[1])))
+    waves, there = (
+        np.pad(x[:, :samples], ((0, 0), (0, max(0, samples - x.shape[1]))))
+        for x in (waves, there)
+    )
     features = waves if tool is None else _convert(waves, tool, seconds)
     frames, longest = features.shape[1], encoder.max_length
     if tool is not None and longest and frames > longest:
@@ -38,8 +47,8 @@ def preprocess_audio(raw, tool, encoder, max_audio_length=None):
             f"`max_audio_length` to `preprocess`. Received: {frames} frames "
             f"from {samples / rate:g} seconds"
         )
-    used = np.ceil(lengths.clip(max=samples) * frames / samples)
-    return features, np.arange(frames) < used[:, None]
+    # A frame is there if the sample that it starts at is.
+    return features, there[:, np.arange(frames) * samples // frames]
 
 
 def _convert(waves, converter, seconds):

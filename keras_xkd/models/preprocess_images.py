@@ -4,12 +4,14 @@ import numpy as np
 from keras import ops
 
 from keras_xkd.models.clip_parts import import_keras_hub
+from keras_xkd.models.preprocess_fit import check_mask
 
 
-def preprocess_images(raw, tool, encoder, shape):
+def preprocess_images(raw, tool, encoder, shape, there=None):
     """Images `(batch, height, width, channels)`, or videos, and a mask.
 
-    The mask of videos, `(batch, frames)`, leaves out black frames at the end;
+    The mask of videos, `(batch, frames)`, is the one that they came with, or
+    leaves out black frames at the end;
     images have none.
 
     Args:
@@ -21,6 +23,7 @@ def preprocess_images(raw, tool, encoder, shape):
             what the encoder reads and divided by 255.
         encoder: An `Encoder`, for its name.
         shape: What it reads, `(None, ..., height, width, channels)`.
+        there: The mask that videos came with, `(batch, frames)`, or None.
     """
     height, width, channels = shape[-3:]
     if tool is None:
@@ -53,6 +56,9 @@ def preprocess_images(raw, tool, encoder, shape):
     images = images.reshape((*raw.shape[:-3], *images.shape[1:]))
     if rank == 4:
         return images, None
+    if there is not None:
+        check_mask(there, raw)
+        return images, there
     lit = (raw != 0).reshape((*raw.shape[:2], -1)).any(axis=-1)
     later = np.maximum.accumulate(lit[:, ::-1], axis=1)[:, ::-1]
     return images, later | ~lit.any(axis=1, keepdims=True)

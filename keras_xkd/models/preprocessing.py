@@ -13,12 +13,14 @@ import numpy as np
 from keras import ops
 
 from keras_xkd.models.preprocess_audio import preprocess_audio
+from keras_xkd.models.preprocess_fit import MASK
+from keras_xkd.models.preprocess_fit import by_name
+from keras_xkd.models.preprocess_fit import fit
+from keras_xkd.models.preprocess_fit import split_mask
 from keras_xkd.models.preprocess_images import preprocess_images
 from keras_xkd.models.preprocess_text import preprocess_text
 from keras_xkd.models.presets import why_no_preprocessing
 from keras_xkd.utils.modalities import modalities_of
-
-_MASK = "padding_mask"
 
 
 def preprocess(
@@ -29,10 +31,13 @@ def preprocess(
     Raw text are strings; raw images pixels from 0 to 255, `(batch, height,
     width, channels)`; raw videos `(batch, frames, height, width,
     channels)`; raw audio floats from -1 to 1, `(batch, samples)`, at the
-    sampling rate of the preset. The encoder's `preprocessor` does the work
-    with the settings of its preset. Without one, images and videos are cut
-    and resized to what the encoder reads and divided by 255, and audio for a
-    `front_end` stays as it is.
+    sampling rate of the preset. Audio and video may come with their mask,
+    `{"frames": values, "padding_mask": mask}`, which is kept: the encoder
+    must read one (`mask=True`). Otherwise zeros at the end are padding,
+    but a sample of zeros counts as a whole. The encoder's `preprocessor`
+    does the work with the settings of its preset. Without one, images and
+    videos are cut and resized to what the encoder reads and divided by 255,
+    and audio for a `front_end` stays as it is.
 
     It runs in NumPy or on the CPU and is safe in threads. It can be called
     on batches, in `dataset.batch(n).map(encoder.preprocess)` of `tf.data`
@@ -97,13 +102,17 @@ def _run(raw, encoder, modality, options):
     """NumPy arrays in the structure of the encoder's inputs."""
     reads = encoder.input[modality]
     named = reads if isinstance(reads, dict) else {modality: reads}
-    main = next(t for n, t in named.items() if not n.endswith(_MASK))
+    main = next(t for n, t in named.items() if not n.endswith(MASK))
     raw = keras.tree.map_structure(_to_numpy, raw)
+    step, known = _step(encoder, main, options)
+    if known in ("audio", "images") and isinstance(raw, dict):
+        raw, there = split_mask(raw, named, encoder.name)
+        step = functools.partial(step, there=there)
     with keras.device("cpu"):
-        found = _step(encoder, main, options)(raw)
+        found = step(raw)
         found = keras.tree.map_structure(_to_numpy, found)
     if not isinstance(found, dict):
-        found = _by_name(found, named)
+        found = by_name(found, named)
     missing = sorted(set(named) - set(found))
     if missing:
         raise ValueError(
@@ -111,7 +120,7 @@ def _run(raw, encoder, modality, options):
             f"give them all. Received: {sorted(found)}"
         )
     arrays = {
-        name: _fit(found[name], tensor, f"'{encoder.name}', input '{name}'")
+        name: fit(found[name], tensor, f"'{encoder.name}', input '{name}'")
         for name, tensor in named.items()
     }
     return arrays if reads is named else arrays[modality]
@@ -119,6 +128,8 @@ def _run(raw, encoder, modality, options):
 
 def _step(encoder, main, options):
     """A function from raw data to `(values, mask)`, to values or to a dict.
+
+    Returns it and the kind of data, None for a function of the user's own.
 
     Args:
         encoder: An `Encoder`.
@@ -131,7 +142,7 @@ def _step(encoder, main, options):
         # An encoder of two-dimensional floats has a front end.
         kind = {2: "audio", 4: "images", 5: "images"}.get(rank * floats)
     if tool is not None and kind is None:
-        return functools.partial(tool, **options)
+        return functools.partial(tool, **options), None
     if kind is None:
         why = why_no_preprocessing(
             encoder.preset, "audio" if floats else "text"
@@ -152,7 +163,8 @@ def _step(encoder, main, options):
             f"`preprocess` of '{encoder.name}' takes {allowed or 'no options'}."
             f" Received: {options}"
         )
-    return functools.partial(step, tool=tool, encoder=encoder, **options)
+    step = functools.partial(step, tool=tool, encoder=encoder, **options)
+    return step, kind
 
 
 def _tool(encoder, floats):
@@ -171,44 +183,6 @@ def _tool(encoder, floats):
     }
     known = [name for name, cls in kinds.items() if isinstance(tool, cls)]
     return tool, known[0] if known else None
-
-
-def _by_name(found, named):
-    """Values and their mask under the names of the inputs."""
-    values, mask = found if isinstance(found, tuple) else (found, None)
-    arrays = {}
-    for name in named:
-        if name.endswith(_MASK):
-            if mask is not None:
-                arrays[name] = mask
-        elif name == "segment_ids":
-            arrays[name] = np.zeros_like(values)
-        else:
-            arrays[name] = values
-    return arrays
-
-
-def _fit(array, tensor, where):
-    """An array with the type of a symbolic input, if its shape is possible."""
-    array = np.asarray(array)
-    dtype = str(tensor.dtype)
-    if "float" in dtype:
-        dtype = "float32"  # NumPy has no bfloat16; the encoder casts.
-    array = array.astype(dtype, copy=False)
-    rank = len(tensor.shape)
-    if array.ndim == rank - 1 and tensor.shape[-1] == 1:
-        array = array[..., None]
-    elif array.ndim == rank + 1 and array.shape[-1] == 1:
-        array = array[..., 0]
-    fits = array.ndim == rank and all(
-        n in (None, m) for n, m in zip(tensor.shape, array.shape)
-    )
-    if not fits:
-        raise ValueError(
-            f"{where} reads the shape {tuple(tensor.shape)}. Received: data "
-            f"that have the shape {array.shape} after preprocessing"
-        )
-    return array
 
 
 def _to_numpy(value):

@@ -497,3 +497,32 @@ def test_errors():
         image_encoder(keras.Model(inputs, {"a": x, "b": x + 1}))
     with pytest.raises(ValueError, match="'image' is missing"):
         image_encoder(vit)({"video": np.zeros((1, 8, 8, 3))})
+
+
+@pytest.mark.parametrize(
+    "make, name, reads",
+    [
+        (text_encoder, "ViTBackbone", "token ids.*None, 8, 8, 3.*float32"),
+        (text_encoder, "WhisperBackbone", "token ids.*Received"),
+        (text_encoder, "VideoPrismBackbone", "token ids.*Received"),
+        (image_encoder, "BertBackbone", "images.*token_ids.*int32"),
+        (image_encoder, "WhisperBackbone", "images.*Received"),
+        (image_encoder, "VideoPrismBackbone", "images.*Received"),
+        (video_encoder, "BertBackbone", "videos.*token_ids.*int32"),
+        (audio_encoder, "BertBackbone", "samples.*token_ids.*int32"),
+        (audio_encoder, "VideoPrismBackbone", "samples.*Received"),
+    ],
+)
+def test_backbones_of_other_kinds(make, name, reads):
+    with pytest.raises(ValueError, match=f"must read .*{reads}"):
+        make(hub_case.make(name))
+
+
+def test_ids_as_floats_and_pixels_as_integers():
+    """Types that the functions of Keras give by themselves."""
+    backbone = keras.Sequential([keras.Input((None,)), layers.Embedding(9, 4)])
+    assert text_encoder(backbone).output["features"].shape == (None, 4)
+    backbone = keras.Sequential(
+        [keras.Input((4, 4, 3), dtype="uint8"), layers.Rescaling(1 / 255)]
+    )
+    assert image_encoder(backbone).output["features"].shape == (None, 3)

@@ -406,6 +406,66 @@ class TestAudio:
             )
 
 
+class TestMasks:
+    """Audio and video that come with their mask keep it."""
+
+    def test_video(self):
+        videos = pixels(3, 4, 8, 12, 3)
+        mask = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]], bool)
+        videos[1] = 0
+        raw = {"frames": videos, "padding_mask": mask}
+        for shape in ((None, 4, 6, 3), (4, 6, 3)):
+            encoder = pictures(shape, video_encoder, mask=True)
+            x = encoder.preprocess({"video": raw, "label": 1})
+            assert x["label"] == 1
+            found = x["video"]
+            assert_equal(found["padding_mask"], mask.astype("int32"))
+            bare = encoder.preprocess(videos)["video"]
+            assert_equal(found["frames"], bare["frames"])
+            features = encoder.predict({"video": found}, verbose=0)["features"]
+            np.testing.assert_array_equal(features[1], 0)
+            assert np.abs(features[[0, 2]]).min() > 0
+        dataset = tf.data.Dataset.from_tensor_slices({"video": raw}).batch(3)
+        (x,) = dataset.map(encoder.preprocess).as_numpy_iterator()
+        assert_equal(x["video"], found)
+
+    def test_sound_for_a_front_end(self):
+        encoder = sounds(front_end=LogMel(), mask=True)
+        clips = noise(3, 4000)
+        mask = np.arange(4000) < np.array([[4000], [1000], [0]])
+        raw = {"audio": {"frames": clips, "padding_mask": mask}}
+        x = encoder.preprocess(raw, max_audio_length=0.2)["audio"]
+        assert_equal(x["padding_mask"].astype(bool), mask[:, :3200])
+        assert_equal(x["frames"], np.where(mask, clips, 0)[:, :3200])
+        x = encoder.preprocess(raw, max_audio_length=0.3)["audio"]
+        assert x["padding_mask"].sum(axis=1).tolist() == [4000, 1000, 0]
+        assert x["frames"].shape == (3, 4800)
+
+    def test_sound_for_a_converter(self):
+        tool = TestAudio.whisper(max_audio_length=1)
+        encoder = sounds(preprocessor=tool, mask=True)
+        clips = noise(3, 4000)
+        mask = np.arange(4000) < np.array([[4000], [1601], [0]])
+        raw = {"audio": {"frames": clips, "padding_mask": mask}}
+        x = encoder.preprocess(raw)["audio"]
+        assert x["padding_mask"].shape == (3, 100)
+        assert x["padding_mask"].sum(axis=1).tolist() == [25, 11, 0]
+        silent = np.where(mask, clips, 0)
+        assert_equal(x["frames"], encoder.preprocess(silent)["audio"]["frames"])
+
+    def test_errors(self):
+        videos = pixels(2, 3, 4, 6, 3)
+        raw = {"frames": videos, "padding_mask": np.ones((2, 3))}
+        with pytest.raises(ValueError, match="reads no mask.*`mask=True`"):
+            pictures((None, 4, 6, 3), video_encoder).preprocess({"video": raw})
+        encoder = pictures((None, 4, 6, 3), video_encoder, mask=True)
+        raw["padding_mask"] = np.ones((2, 4))
+        with pytest.raises(ValueError, match=r"\(2, 3\).*shape \(2, 4\)"):
+            encoder.preprocess({"video": raw})
+        with pytest.raises(ValueError, match="a dict of \\['pixels'\\]"):
+            encoder.preprocess({"video": {"pixels": videos}})
+
+
 class TestBatches:
     def test_further_entries_and_labels_come_back(self, bert):
         images = pictures()
