@@ -106,8 +106,7 @@ class Encoder(keras.Model):
 
     Raises:
         ValueError: If an argument is unknown or does not fit the backbone: if
-            it reads another kind of data, or there is no class token, no
-            layer for LoRA, or fewer blocks.
+            it reads other data, has no class token, layer for LoRA, or blocks.
     """  # noqa: E501
 
     def __init__(
