@@ -71,14 +71,13 @@ STACKS = {
 }
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max"])
 @pytest.mark.parametrize("name", STACKS)
-def test_amount_of_padding_changes_nothing(name, pooling):
+def test_amount_of_padding_changes_nothing(name):
     stack, length = STACKS[name]
-    encoder = encoder_of(*stack(), pooling=pooling)
+    encoder = encoder_of(*stack())
     clip = noise(length, 3)
     tokens = to_numpy(encoder.backbone(clip[None]))[0]
-    expected = getattr(np, pooling)(tokens, axis=0)[None]
+    expected = tokens.mean(axis=0)[None]
     for extra in (0, 1, 4, 13, 40):
         found = features(encoder, clip, length + extra)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
