@@ -9,6 +9,7 @@ from keras_xkd.data.batches import kind_of
 from keras_xkd.data.batches import number_of_batches
 from keras_xkd.data.batches import with_row_numbers
 from keras_xkd.data.batches import x_of
+from keras_xkd.data.checks import check_positive
 from keras_xkd.data.joined import joined
 from keras_xkd.data.teacher_job import TeacherJob
 from keras_xkd.data.teacher_reader import TeacherReader
@@ -115,14 +116,9 @@ def cache_teacher(
         raise ValueError(
             f"`verbose` must be 0, 1 or 2. Received: verbose={verbose!r}"
         )
-    for name, size in {
-        "batch_size": batch_size,
-        "shard_size": shard_size,
-    }.items():
-        if size is not None and (not isinstance(size, int) or size < 1):
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {size!r}"
-            )
+    check_positive(batch_size=batch_size)
+    if shard_size is not None:
+        check_positive(shard_size=shard_size)
     if kind_of(dataset) == "arrays":
         numbered = "sample_id" not in x_of(dataset)
         dataset = with_row_numbers(dataset)

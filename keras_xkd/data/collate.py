@@ -1,6 +1,9 @@
 """Batches of arrays from single examples, by their number."""
 
+import keras
 import numpy as np
+
+from keras_xkd.data.checks import check_positive
 
 
 class Batches:
@@ -113,17 +116,19 @@ def pad(name, values, length=None, spec=((None,), "float32")):
     there = [value for value in values if value.size]
     shape = _shape(name, values, lambda value: value.shape[1:])
     dtype = there[0].dtype if there else spec[1]
-    blank = "" if np.dtype(dtype).kind == "O" else 0
+    blank = 0
+    if np.dtype(dtype).kind == "O":
+        dtype, blank = object, ""
     if not there:
         shape = tuple(n or 1 for n in spec[0][1:])
     longest = max(1, *map(len, values)) if length is None else length
-    result = np.full((len(values), longest, *shape), blank, dtype)
-    mask = np.zeros((len(values), longest), bool)
-    for i, value in enumerate(values):
-        if value.size:
-            value = value[:longest]
-            result[i, : len(value)] = value
-            mask[i, : len(value)] = True
+    lengths = np.array([len(v) if v.size else 0 for v in values])
+    mask = np.arange(longest) < lengths[:, None]
+    if not there:
+        return np.full((len(values), longest, *shape), blank, dtype), mask
+    result = keras.utils.pad_sequences(
+        values, longest, dtype, "post", "post", value=blank
+    )
     return result, mask
 
 
@@ -175,13 +180,7 @@ def check_length(length, sequences):
             f"sequences, {list(sequences)}. Received: length={length!r}"
         )
     for name, value in length.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            value = 0
-        if value < 1:
-            raise ValueError(
-                f"The `length` of '{name}' must be a positive integer. "
-                f"Received: {length[name]!r}"
-            )
+        check_positive(**{f"length['{name}']": value})
 
 
 def _dict(x):

@@ -3,6 +3,7 @@ import numpy as np
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import as_dataset
 from keras_xkd.data import views
+from keras_xkd.data.checks import check_positive
 from keras_xkd.data.collate import Batches
 from keras_xkd.data.collate import check_length
 from keras_xkd.data.rows import PairedRows
@@ -130,7 +131,7 @@ def load(
             more than their length.
         ImportError: If tensorflow-datasets or Grain is not installed.
     """
-    _check_positive(batch_size=batch_size, workers=workers, prefetch=prefetch)
+    check_positive(batch_size=batch_size, workers=workers, prefetch=prefetch)
     rows = _open(
         dataset,
         modalities,
@@ -260,14 +261,3 @@ def _check_sequences(padding_mask, sequences):
             "`padding_mask` must be a list of modalities that are sequences, "
             f"among {list(sequences)}. Received: padding_mask={padding_mask!r}"
         )
-
-
-def _check_positive(**arguments):
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            value = 0
-        if value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: "
-                f"{name}={arguments[name]!r}"
-            )

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.multimodal_builder import MultimodalBuilder
 from keras_xkd.datasets.multimodal_config import MultimodalConfig
+from keras_xkd.datasets.one_file import OneFile
 from keras_xkd.datasets.prepared_features import prepared_features
 from keras_xkd.datasets.sentiment_file import MODALITIES
 from keras_xkd.datasets.sentiment_file import SEQUENCES
@@ -59,7 +60,7 @@ class SentimentConfig(MultimodalConfig):
         super().__post_init__()
 
 
-class SentimentBuilder(MultimodalBuilder, skip_registration=True):
+class SentimentBuilder(OneFile, MultimodalBuilder, skip_registration=True):
     """A corpus of utterances with a sentiment, from a file of features."""
 
     BUILDER_CONFIGS = [SentimentConfig(), SentimentConfig(aligned=False)]
@@ -137,14 +138,6 @@ class SentimentBuilder(MultimodalBuilder, skip_registration=True):
                 f"{type(self).__name__}(manual_dir=...)",
             )
         return {split: file.samples(split, modalities) for split in file.splits}
-
-    def fingerprint(self, folder):
-        try:
-            path = self._find(folder)
-        except DataFileError:
-            # Removed since: nothing contradicts the prepared data.
-            return self._preparation().fingerprint
-        return f"{path.name}, {path.stat().st_size} bytes"
 
     def _read(self, folder):
         """The feature file, which is kept until it is written."""

@@ -7,6 +7,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.multimodal_builder import MultimodalBuilder
 from keras_xkd.datasets.multimodal_config import MultimodalConfig
+from keras_xkd.datasets.one_file import OneFile
 from keras_xkd.datasets.prepared_features import prepared_features
 from keras_xkd.datasets.vegas_file import CLASSES
 from keras_xkd.datasets.vegas_file import VEGASFile
@@ -56,7 +57,7 @@ class VEGASConfig(MultimodalConfig):
 
 
 @keras_xkd_export("keras_xkd.datasets.VEGAS")
-class VEGAS(MultimodalBuilder):
+class VEGAS(OneFile, MultimodalBuilder):
     """VEGAS: sound and pictures of 28,103 clips of 10 classes, as features.
 
     The benchmark of audio-visual cross-modal retrieval: clips of 2 to 10 s
@@ -184,14 +185,6 @@ class VEGAS(MultimodalBuilder):
                 "then looks: VEGAS(manual_dir=...)",
             )
         return {split: file.samples(split) for split in ("train", "test")}
-
-    def fingerprint(self, folder):
-        try:
-            path = self._find(folder)
-        except DataFileError:
-            # Removed since: nothing contradicts the prepared data.
-            return self._preparation().fingerprint
-        return f"{path.name}, {path.stat().st_size} bytes"
 
     def _read(self, folder):
         return VEGASFile(self._find(folder), self.builder_config.keys())

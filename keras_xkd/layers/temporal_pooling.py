@@ -4,8 +4,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.attention_block import AttentionBlock
-from keras_xkd.losses.numerics import NEVER
-from keras_xkd.losses.numerics import safe_divide
+from keras_xkd.layers.masked_mean import masked_mean
 
 
 @keras_xkd_export("keras_xkd.layers.TemporalPooling")
@@ -105,13 +104,7 @@ class TemporalPooling(keras.layers.Layer):
                     mask=mask,
                 )
             frames = frames + self.scale * seen
-        weights = ops.cast(there, "float32")
-        if self.score is not None:
-            scores = ops.cast(self.score(frames), "float32")
-            scores = ops.where(there, scores, NEVER)
-            weights = weights * ops.softmax(scores, axis=1)
-        weights = safe_divide(weights, ops.sum(weights, axis=1, keepdims=True))
-        return ops.sum(frames * ops.cast(weights, frames.dtype), axis=1)
+        return masked_mean(frames, there, self.score)
 
     def compute_mask(self, frames, mask=None):
         return None

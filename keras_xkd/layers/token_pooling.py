@@ -2,8 +2,8 @@ import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.layers.masked_mean import masked_mean
 from keras_xkd.losses.numerics import NEVER
-from keras_xkd.losses.numerics import safe_divide
 
 KINDS = ("first", "last", "mean", "max", "attention")
 
@@ -99,13 +99,7 @@ class TokenPooling(keras.layers.Layer):
             largest = ops.max(ops.where(there, values, NEVER), axis=1)
             pooled = ops.where(ops.any(there, axis=1), largest, 0.0)
             return ops.cast(pooled, tokens.dtype)
-        weights = ops.cast(there, "float32")
-        if self.score is not None:
-            scores = ops.cast(self.score(tokens), "float32")
-            scores = ops.where(there, scores, NEVER)
-            weights = weights * ops.softmax(scores, axis=1)
-        weights = safe_divide(weights, ops.sum(weights, axis=1, keepdims=True))
-        return ops.sum(tokens * ops.cast(weights, tokens.dtype), axis=1)
+        return masked_mean(tokens, there, self.score)
 
     def compute_mask(self, tokens, mask=None):
         return None

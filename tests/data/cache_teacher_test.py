@@ -356,6 +356,13 @@ def test_a_stale_cache_is_refused(tmp_path):
     cache(tmp_path, network, version="b")
 
 
+def written(folder):
+    """When each file was written last."""
+    files = sorted(p for p in folder.rglob("shard-*/*") if p.is_file())
+    assert files
+    return [(path.name, path.stat().st_mtime_ns) for path in files]
+
+
 def test_a_teacher_made_again_is_the_same(tmp_path):
     def make():
         inputs = keras.Input((6,), name="image")
@@ -366,11 +373,18 @@ def test_a_teacher_made_again_is_the_same(tmp_path):
         return model
 
     network = make()
-    cache(tmp_path, network)
-    cache(tmp_path, make())  # Keras gives other names to its layers.
+    cache(tmp_path / "cache", network)
+    before = written(tmp_path / "cache")
     network.save(tmp_path / "teacher.keras")
-    cache(tmp_path, keras.saving.load_model(tmp_path / "teacher.keras"))
-    refused("weights", tmp_path, teacher())
+    loaded = keras.saving.load_model(tmp_path / "teacher.keras")
+    # Keras gives other names to the layers of the first.
+    for again in (make(), loaded):
+        found, _ = cache(tmp_path / "cache", again)
+        stored = found["teacher_outputs"]["teacher"]["logits"]
+        expected = to_numpy(network(found["image"]))
+        np.testing.assert_allclose(stored, expected, atol=1e-6)
+    assert written(tmp_path / "cache") == before
+    refused("weights", tmp_path / "cache", teacher())
 
 
 def test_random_augmentation_is_refused(tmp_path):
