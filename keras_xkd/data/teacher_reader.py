@@ -60,11 +60,6 @@ class TeacherReader:
         """The hashes of what the teacher read of these samples."""
         return self._read("input_hash", self._places(sample_id))
 
-    def knows(self, sample_id):
-        """Which samples are in the cache, a mask `(batch,)`."""
-        _, known = self._ids()
-        return np.isin(sample_id, known)
-
     def _places(self, sample_id):
         """Shard and row of each sample."""
         sample_id = check_ids(sample_id)
