@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers
 
 from keras_xkd.benchmark import record
+from keras_xkd.benchmark.statistics import ratio
 from keras_xkd.benchmark.table import table
 from keras_xkd.data import cache_teacher
 from keras_xkd.data import take
@@ -126,27 +127,6 @@ def _pictures(data):
     return torch.utils.data.DataLoader(
         data.dataset, BATCH, collate_fn=lambda batch: pick(*collate(batch))
     )
-
-
-def ratio(values, baseline, seed=0, draws=10_000):
-    """Ratio of the medians of paired times, with a bootstrap interval.
-
-    Example:
-
-    >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
-    {'ratio': 2.0, 'low': 2.0, 'high': 2.0}
-    """
-    pairs = np.array([values, baseline])
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, pairs.shape[1], (draws, pairs.shape[1]))
-    above, below = np.median(pairs[:, rows], axis=-1)
-    low, high = np.quantile(above / below, [0.025, 0.975])
-    above, below = np.median(pairs, axis=-1)
-    return {
-        "ratio": float(above / below),
-        "low": float(low),
-        "high": float(high),
-    }
 
 
 def run(seeds, output, quick=False, arguments=("benchmark", "teacher-cache")):

@@ -77,3 +77,27 @@ def test_comparison_is_paired():
     assert math.isclose(result["sd"], 0.1, rel_tol=1e-9)
     with pytest.raises(ValueError, match="same seeds on both sides"):
         statistics.compare([1.0, 2.0], [1.0])
+
+
+def test_ratio():
+    found = statistics.ratio([1.0, 3.0, 5.0], [1.0, 2.0, 3.0])
+    assert found["ratio"] == 1.5
+    assert found["low"] == 1 <= found["high"] == 5 / 3
+
+
+def test_ratio_is_paired():
+    rng = np.random.default_rng(0)
+    base = rng.lognormal(0, 1, 30)
+    found = statistics.ratio(1.2 * base, base)
+    np.testing.assert_allclose(list(found.values()), 1.2, rtol=1e-12)
+    unpaired = statistics.ratio(1.2 * rng.permutation(base), base)
+    assert unpaired["high"] - unpaired["low"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline", "message"),
+    [([], [], "at least one pair"), ([1.0], [1.0, 2.0], "same seeds")],
+)
+def test_ratio_errors(values, baseline, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.ratio(values, baseline)

@@ -12,9 +12,3 @@ def test_quick(tmp_path):
         assert results["ratios"][clock]["student"]["ratio"] == 1
     written = json.loads((tmp_path / "teacher_cache.json").read_text())
     assert written["ratios"] == results["ratios"]
-
-
-def test_ratio():
-    found = teacher_cache.ratio([1.0, 3.0, 5.0], [1.0, 2.0, 3.0])
-    assert found["ratio"] == 1.5
-    assert found["low"] == 1 <= found["high"] == 5 / 3
