@@ -5,7 +5,8 @@ Each module holds a mixin, `BackendTrainer`, that owns `train_step` and
 function without recording it for differentiation; `outside_trace`, which runs
 a function that makes variables while a step is traced; `KeepsState`, a mixin of
 models whose steps may raise; and `as_dataset`, which makes batches what `fit`
-takes. `padding_of` is the same for all.
+takes. `*_replicas.py` hold what devices and processes that share a batch have
+to tell each other. `padding_of` is the same for all.
 """
 
 import keras
@@ -15,18 +16,33 @@ from keras_xkd.backend.padding import padding_of
 match keras.backend.backend():
     case "jax":
         from keras_xkd.backend.jax_data import as_dataset
+        from keras_xkd.backend.jax_replicas import by_replica
+        from keras_xkd.backend.jax_replicas import check_distribution
+        from keras_xkd.backend.jax_replicas import gather
+        from keras_xkd.backend.jax_replicas import replica_count
+        from keras_xkd.backend.jax_replicas import replica_total
         from keras_xkd.backend.jax_state import KeepsState
         from keras_xkd.backend.jax_trainer import BackendTrainer
         from keras_xkd.backend.jax_trainer import no_gradient
         from keras_xkd.backend.jax_trainer import outside_trace
     case "tensorflow":
         from keras_xkd.backend.tensorflow_data import as_dataset
+        from keras_xkd.backend.tensorflow_replicas import by_replica
+        from keras_xkd.backend.tensorflow_replicas import check_distribution
+        from keras_xkd.backend.tensorflow_replicas import gather
+        from keras_xkd.backend.tensorflow_replicas import replica_count
+        from keras_xkd.backend.tensorflow_replicas import replica_total
         from keras_xkd.backend.tensorflow_trainer import BackendTrainer
         from keras_xkd.backend.tensorflow_trainer import KeepsState
         from keras_xkd.backend.tensorflow_trainer import no_gradient
         from keras_xkd.backend.tensorflow_trainer import outside_trace
     case "torch":
         from keras_xkd.backend.torch_data import as_dataset
+        from keras_xkd.backend.torch_replicas import by_replica
+        from keras_xkd.backend.torch_replicas import check_distribution
+        from keras_xkd.backend.torch_replicas import gather
+        from keras_xkd.backend.torch_replicas import replica_count
+        from keras_xkd.backend.torch_replicas import replica_total
         from keras_xkd.backend.torch_trainer import BackendTrainer
         from keras_xkd.backend.torch_trainer import KeepsState
         from keras_xkd.backend.torch_trainer import no_gradient

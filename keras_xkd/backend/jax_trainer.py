@@ -21,6 +21,9 @@ def no_gradient(fn, *args, **kwargs):
 class BackendTrainer(KeepsState):
     """The training and test steps of a `Distiller` on JAX."""
 
+    def check_devices(self, on_nonfinite):
+        """Raises if the distribution that is set cannot train this model."""
+
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_state, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -4,18 +4,27 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_xkd.backend import tensorflow_replicas as replicas
+
 
 def outside_trace(fn):
     """Runs `fn`, which makes variables, outside the function being traced.
 
     A `tf.function` makes variables in its first trace only, also under
     `tf.init_scope`, but data with labels after data without needs new ones in
-    the second. A thread of its own knows nothing of the trace.
+    the second. A thread of its own knows nothing of the trace, nor of the
+    replica that runs it: the variables are those of all replicas.
     """
-    if not tf.inside_function():
+    strategy = tf.distribute.get_strategy()
+
+    def make():
+        with strategy.scope():
+            fn()
+
+    if not tf.inside_function() and replicas.replica_count() == 1:
         fn()
         return
-    thread = threading.Thread(target=fn)
+    thread = threading.Thread(target=make)
     thread.start()
     thread.join()
 
@@ -51,6 +60,9 @@ class BackendTrainer:
             tape.watch([v.value for v in variables])
             totals, report = self.objective(x, y, sample_weight, training=True)
             scaled = [self.optimizer.scale_loss(total) for total in totals]
+            if replicas.replica_count() > 1:
+                share = replicas.share_of(keras.tree.flatten(x)[0])
+                scaled = [total * share for total in scaled]
         gradients = [None] * len(variables)
         for player, total in enumerate(scaled):
             own = self.ownership.indices(player, variables)
@@ -60,7 +72,7 @@ class BackendTrainer:
         del tape
         gradients = self.fill_gradients(gradients, variables)
         if not guarded:
-            self.optimizer.apply(gradients, variables)
+            replicas.apply_gradients(self.optimizer, gradients, variables)
         else:
             finite = tf.reduce_all(tf.math.is_finite(tf.stack(totals)))
             tf.cond(
@@ -77,6 +89,29 @@ class BackendTrainer:
         x = _check_batch(x, y, sample_weight)
         totals, report = self.objective(x, y, sample_weight, training=False)
         return self.record(report, totals, x, y, sample_weight)
+
+    def check_devices(self, on_nonfinite):
+        """Raises if the distribution that is set cannot train this model."""
+        replicas.check_distribution()
+        count = self.distribute_strategy.num_replicas_in_sync
+        if on_nonfinite == "raise" and count > 1:
+            raise ValueError(
+                "`on_nonfinite='raise'` cannot stop several replicas at once. "
+                "Use `keras.callbacks.TerminateOnNaN`. Received: a strategy "
+                f"with {count} replicas"
+            )
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # A distiller is built, and what Keras does here under a strategy
+        # needs a first batch of which every replica gets as many samples.
+        pass
+
+    def _get_metrics_result_or_logs(self, logs):
+        logs = super()._get_metrics_result_or_logs(logs)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            # A step returned what the first replica had seen.
+            return {**logs, **self.metric_results(logs)}
+        return logs
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

@@ -1,6 +1,9 @@
 import keras
 import torch
 
+from keras_xkd.backend import torch_replicas as replicas
+from keras_xkd.backend.torch_together import TrainsTogether
+
 
 def outside_trace(fn):
     """Runs `fn`, which makes variables. Here nothing is in the way."""
@@ -17,7 +20,7 @@ class KeepsState:
     """A mixin of `keras.Model`. Here an exception leaves variables in place."""
 
 
-class BackendTrainer:
+class BackendTrainer(TrainsTogether):
     """The training and test steps of a `Distiller` on PyTorch."""
 
     def train_step(self, data):
@@ -45,8 +48,9 @@ class BackendTrainer:
             for i, gradient in zip(own, found, strict=True):
                 gradients[i] = gradient
         gradients = self.fill_gradients(gradients, variables)
+        gradients = self.gradients_of_all(gradients, x)
         with torch.no_grad():
-            if guarded and not torch.isfinite(torch.stack(totals)).all():
+            if guarded and not _all_finite(totals):
                 for variable, old in zip(state, before, strict=True):
                     variable.assign(old)
             else:
@@ -62,6 +66,13 @@ class BackendTrainer:
         if self.train_function is None or force:
             super().make_train_function(force)
             self.train_function = _checked(self, self.train_function)
+
+
+def _all_finite(totals):
+    """Whether the totals are finite, in every process."""
+    finite = torch.isfinite(torch.stack(totals)).all()
+    (bad,) = replicas.replica_total((~finite).to(torch.float32))
+    return not bad
 
 
 def _checked(distiller, function):

@@ -1,5 +1,7 @@
 import keras
 
+from keras_xkd.backend import replica_count
+
 
 class Comparing:
     """Owns the layers that comparisons between networks need.
@@ -37,7 +39,8 @@ class Comparing:
         """
         shapes = [tuple(leaf.shape) for leaf in keras.tree.flatten(x)]
         sizes = {shape[0] for shape in shapes if shape}
-        self._has_contrast = self._has_contrast or sizes != {1}
+        several = sizes != {1} or replica_count() > 1
+        self._has_contrast = self._has_contrast or several
         if training and not self._has_contrast:
             raise ValueError(
                 f"{type(self).__name__} tells every sample from the others of "

@@ -8,12 +8,12 @@ import numpy as np
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import BackendTrainer
 from keras_xkd.distillers.comparing import Comparing
+from keras_xkd.distillers.report import Report
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
 from keras_xkd.utils import modalities
 from keras_xkd.utils.compile_arguments import CompileArguments
 from keras_xkd.utils.monitoring import choose_modes
-from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
 from keras_xkd.utils.quiet_reading import QuietReading
@@ -21,15 +21,18 @@ from keras_xkd.utils.random_state import random_states
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
-from keras_xkd.utils.terms import averaged
 from keras_xkd.utils.terms import check_weights
-from keras_xkd.utils.terms import masked_weight
-from keras_xkd.utils.terms import per_position
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
 class Distiller(
-    QuietReading, BackendTrainer, Step, Comparing, CompileArguments, RoleModel
+    QuietReading,
+    BackendTrainer,
+    Step,
+    Report,
+    Comparing,
+    CompileArguments,
+    RoleModel,
 ):
     """Trains networks that play roles, by named loss terms.
 
@@ -144,20 +147,6 @@ class Distiller(
             )
         return types.SimpleNamespace(weights=None, pairs={})
 
-    # What a method uses.
-
-    def task_terms(
-        self, y, outputs, sample_weight, name="task", mask=None, loss=None
-    ):
-        """The `loss` of a network as a term; by default the compiled one."""
-        loss = self.task_loss if loss is None else loss
-        if loss is None or y is None:
-            return {}
-        predicted = prediction(outputs)
-        weight = masked_weight(sample_weight, mask, loss.reduction)
-        value = loss(y, predicted, per_position(weight, predicted))
-        return {name: averaged(value)}
-
     # Keras.
 
     def compile(
@@ -204,6 +193,7 @@ class Distiller(
             on_nonfinite=on_nonfinite,
             **kwargs,
         )
+        self.check_devices(on_nonfinite)
         task_loss = resolve_task_loss(loss or self.default_loss)
         role_metrics = RoleMetrics(
             metrics, weighted_metrics, self.named, self.main
@@ -245,6 +235,7 @@ class Distiller(
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
         modalities.check_not_empty(x)
+        self.check_devices(self.on_nonfinite)
         signature = inspect.signature(keras.Model.fit)
         given = signature.bind(self, x, *args, **kwargs).arguments
         if isinstance(x, dict) and given.get("y") is None:

@@ -1,12 +1,13 @@
 import warnings
 
-import keras
-import numpy as np
 from keras import ops
 
-from keras_xkd.backend import outside_trace
 from keras_xkd.utils import modalities
 from keras_xkd.utils.outputs import prediction
+from keras_xkd.utils.replicas import gather_all
+from keras_xkd.utils.replicas import value_of
+from keras_xkd.utils.terms import masked_weight
+from keras_xkd.utils.terms import per_position
 from keras_xkd.utils.terms import reduce_term
 
 
@@ -14,7 +15,8 @@ class Step:
     """What a training or test step is, apart from the backend.
 
     A mixin of `Distiller`; the mixin of the backend calls these functions in
-    order: `objective`, then in training `fill_gradients`, then `record`.
+    order: `objective`, then in training `fill_gradients`, then `record` of
+    `Report`. A method's `compute_losses` may use `task_terms` and `gather`.
     """
 
     def objective(self, x, y, sample_weight, training):
@@ -46,32 +48,30 @@ class Step:
         report = {"terms": terms, "extras": extras, "predictions": predictions}
         return self._totals(terms, training), report
 
-    def record(self, report, totals, x, y, sample_weight):
-        """Updates losses and metrics; returns the logs."""
-        if self.terms.lacks(report["terms"], report["extras"]):
-            outside_trace(
-                lambda: self.terms.ensure(report["terms"], report["extras"])
-            )
-        leaves = [v for v in keras.tree.flatten(x) if len(v.shape)]
-        batch_size = ops.shape(leaves[0])[0]
-        logs = {}
-        if report["terms"]:
-            logs = self.terms.update(
-                totals[0], report["terms"], report["extras"], batch_size
-            )
-        y, labelled = self.labels(y)
-        present = {
-            role: modalities.presence(x, self.named[role])
-            for role in report["predictions"]
-        }
-        metrics = self.role_metrics.update(
-            y, report["predictions"], sample_weight, labelled, present
-        )
-        return {**logs, **metrics}
+    def task_terms(
+        self, y, outputs, sample_weight, name="task", mask=None, loss=None
+    ):
+        """The `loss` of a network as a term; by default the compiled one."""
+        loss = self.task_loss if loss is None else loss
+        if loss is None or y is None:
+            return {}
+        predicted = prediction(outputs)
+        weight = masked_weight(sample_weight, mask, loss.reduction)
+        weight = per_position(weight, predicted)
+        return {name: value_of(loss, y, predicted, weight)}
 
-    def labels(self, y):
-        """Labels without gaps, and which samples have one; None for all."""
-        return y, None
+    def gather(self, rows):
+        """The rows of all replicas, for terms that compare samples.
+
+        With several devices or processes `compute_losses` sees the samples of
+        one. A term that is a mean over samples needs nothing more, nor do the
+        losses of this package; a term that compares samples with each other
+        is computed from the rows of all, on each replica alike.
+
+        Args:
+            rows: A tensor or a structure of them, with one row per sample.
+        """
+        return gather_all(rows)
 
     def fill_gradients(self, gradients, variables):
         """Zeros for the variables that no term depends on."""
@@ -95,23 +95,6 @@ class Step:
                 f"No loss term depends on the variables {paths}. Their "
                 "gradients are taken as zero; weight decay still moves them.",
                 stacklevel=2,
-            )
-
-    def check_finite(self, logs):
-        """Raises if asked to and a logged value is not finite."""
-        if self.on_nonfinite != "raise":
-            return
-        bad = {
-            name: float(np.mean(ops.convert_to_numpy(value)))
-            for name, value in logs.items()
-            if not np.all(np.isfinite(ops.convert_to_numpy(value)))
-        }
-        terms = [n for n in bad if n != "loss" and n in self.terms.means]
-        if bad:
-            raise ValueError(
-                f"The loss is not finite: {', '.join(terms or bad)}. No weight "
-                "was changed in this step. Received: "
-                f"{ {name: bad[name] for name in terms or bad} }"
             )
 
     def _totals(self, terms, training):
@@ -149,12 +132,3 @@ class Step:
             )
         if training and y is not None:
             self.terms.check_names(terms)
-
-    def _get_metrics_result_or_logs(self, logs):
-        # Keras asks this at the end of every epoch and evaluation: the one
-        # place where a data set without a batch shows on every backend.
-        if not logs:
-            raise ValueError(
-                "The data set is empty: it has not a single batch."
-            )
-        return super()._get_metrics_result_or_logs(logs)

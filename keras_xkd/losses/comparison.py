@@ -23,9 +23,15 @@ class Comparison(keras.losses.Loss):
             A distiller then projects the student where they differ.
         moves_teacher: Whether the loss has a gradient into the teacher, for
             methods that train both.
+        couples: Whether the value of a sample depends on the other samples of
+            the batch. With several devices such a loss sees the samples of
+            all, which are sent to each.
 
     Args:
         output: Overrides the class attribute.
+        across_replicas: Whether a loss that couples samples does so across
+            devices and processes. False compares the samples of each by
+            themselves, and sends nothing.
         reduction: See `keras.losses.Loss`.
         name: Name of the loss.
         dtype: Type of the computation, float32 by default also when the
@@ -36,10 +42,12 @@ class Comparison(keras.losses.Loss):
     needs = ()
     same_width = True
     moves_teacher = True
+    couples = True
 
     def __init__(
         self,
         output=None,
+        across_replicas=True,
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
@@ -47,6 +55,7 @@ class Comparison(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if output is not None:
             self.output = output
+        self.across_replicas = across_replicas
 
     def __call__(self, y_true, y_pred, sample_weight=None, **context):
         unknown = set(context) - set(self.needs)
@@ -91,7 +100,8 @@ class Comparison(keras.losses.Loss):
         return None
 
     def get_config(self):
-        return {**super().get_config(), "output": self.output}
+        own = {"output": self.output, "across_replicas": self.across_replicas}
+        return {**super().get_config(), **own}
 
 
 class _InContext(keras.losses.Loss):

@@ -56,12 +56,11 @@ class DecoupledSoftTargets(Comparison):
     >>> round(float(loss(teacher, student, labels=np.array([0]))), 4)
     1.2484
 
-    Reference:
-
-    - [Zhao et al., 2022](https://arxiv.org/abs/2203.08679)
+    Reference: [Zhao et al., 2022](https://arxiv.org/abs/2203.08679)
     """
 
     output = "logits"
+    couples = False
     needs = ("labels",)
 
     def __init__(

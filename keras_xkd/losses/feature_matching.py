@@ -60,6 +60,8 @@ class FeatureMatching(Comparison):
     - [Gupta et al., 2016](https://arxiv.org/abs/1507.00448)
     """
 
+    couples = False
+
     def __init__(self, align=None, name="feature_matching", **kwargs):
         super().__init__(name=name, **kwargs)
         if align not in (None, "interpolate", "attention"):

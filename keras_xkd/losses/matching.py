@@ -50,6 +50,8 @@ class Matching(Comparison):
     1.5
     """
 
+    couples = False
+
     def __init__(self, loss, output="features", name=None, **kwargs):
         if isinstance(loss, Comparison):
             raise ValueError(

@@ -56,6 +56,7 @@ class SoftTargets(Comparison):
     """
 
     output = "logits"
+    couples = False
 
     def __init__(
         self, temperature=4.0, kind="softmax", name="soft_targets", **kwargs

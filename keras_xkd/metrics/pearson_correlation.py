@@ -38,10 +38,18 @@ class PearsonCorrelation(keras.metrics.Metric):
     def __init__(self, name="pearson_correlation", dtype=None):
         super().__init__(name=name, dtype=dtype)
         self._direction = "up"
-        self.total = self.add_variable((), "zeros", name="total")
-        self.origin = self.add_variable((2,), "zeros", name="origin")
-        self.mean = self.add_variable((2,), "zeros", name="mean")
-        self.moments = self.add_variable((2, 2), "zeros", name="moments")
+        self.total, self.origin, self.mean, self.moments = (
+            # They do not add up: replicas have to see the same samples.
+            self.add_variable(
+                shape, "zeros", aggregation="only_first_replica", name=name
+            )
+            for name, shape in (
+                ("total", ()),
+                ("origin", (2,)),
+                ("mean", (2,)),
+                ("moments", (2, 2)),
+            )
+        )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         *sample, weight = scores.read(y_true, y_pred, sample_weight)

@@ -43,14 +43,22 @@ class RetrievalMetric(keras.metrics.Metric):
         self._direction = "up"
         # The last row takes what is not to be stored.
         rows = capacity + 1
-        self.embeddings = self.add_variable(
-            (rows, 2, embedding_dim), "zeros", name="embeddings"
+        # They do not add up: replicas have to see the same pairs.
+        self.embeddings, self.labels, self.weights, self.count = (
+            self.add_variable(
+                shape,
+                "zeros",
+                dtype=dtype,
+                aggregation="only_first_replica",
+                name=name,
+            )
+            for name, shape, dtype in (
+                ("embeddings", (rows, 2, embedding_dim), None),
+                ("labels", (rows,), "int32"),
+                ("weights", (rows,), None),
+                ("count", (), "int32"),
+            )
         )
-        self.labels = self.add_variable(
-            (rows,), "zeros", dtype="int32", name="labels"
-        )
-        self.weights = self.add_variable((rows,), "zeros", name="weights")
-        self.count = self.add_variable((), "zeros", dtype="int32", name="count")
 
     def values(self, similarity, relevant):
         """One number per query, see `average`."""

@@ -3,10 +3,13 @@
 import keras
 from keras import ops
 
+from keras_xkd.backend import by_replica
+from keras_xkd.backend import replica_total
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.matching import Matching
 from keras_xkd.utils.outputs import get_output
-from keras_xkd.utils.terms import averaged
+from keras_xkd.utils.replicas import gather_all
+from keras_xkd.utils.replicas import value_of
 from keras_xkd.utils.terms import masked_weight
 
 
@@ -49,14 +52,9 @@ class Pair:
         weight = masked_weight(sample_weight, mask, self.comparison.reduction)
         if self.companion is not None:
             sample_id = x.get("sample_id") if isinstance(x, dict) else None
-            values = self.companion(
-                teacher,
-                student,
-                sample_id=sample_id,
-                present=mask,
-                training=training,
+            return self._remember(
+                teacher, student, sample_id, mask, weight, training
             )
-            return averaged(_Reduce(self.comparison)(values, values, weight))
         context = {}
         if "labels" in self.comparison.needs:
             if y is None and not training:
@@ -69,7 +67,36 @@ class Pair:
             context["labels"] = y
         if mask is not None and "mask" in self.comparison.needs:
             context["mask"] = mask
-        return averaged(self.comparison(teacher, student, weight, **context))
+        if self.comparison.couples and not self.comparison.across_replicas:
+            return self._apart(teacher, student, weight, context)
+        return value_of(
+            self.comparison,
+            teacher,
+            student,
+            weight,
+            coupled=self.comparison.couples,
+            **context,
+        )
+
+    def _apart(self, teacher, student, weight, context):
+        """The term with the samples of every replica by themselves."""
+        values = by_replica(
+            lambda given: self.comparison.call(*given[:2], **given[2]),
+            (teacher, student, context),
+        )
+        return value_of(_Reduce(self.comparison), values, values, weight)
+
+    def _remember(self, teacher, student, sample_id, mask, weight, training):
+        """The term of a companion, which sees the samples of all replicas."""
+        rows = {"teacher": teacher, "student": student}
+        further = {"sample_id": sample_id, "present": mask, "weight": weight}
+        rows |= {k: v for k, v in further.items() if v is not None}
+        rows = gather_all(rows)
+        weight = rows.pop("weight", None)
+        values = self.companion(**rows, training=training)
+        # Of the rows of all already.
+        value = _Reduce(self.comparison)(values, values, weight)
+        return ops.mean(value) if len(value.shape) else value
 
     def with_information(
         self, teacher, student, y, mask, sample_weight, x, training
@@ -88,6 +115,8 @@ class Pair:
             plain = self(*arguments, None, x, training)
         size = ops.shape(keras.tree.flatten(student)[0])[0]
         size = ops.cast(size, "float32") if mask is None else ops.sum(mask)
+        if self.comparison.across_replicas:
+            (size,) = replica_total(size)
         if self.comparison.reduction == "sum":
             plain = plain / ops.maximum(size, 1.0)
         return term, self.comparison.information(plain, size)
@@ -183,6 +212,11 @@ def pair_of(comparison, shapes, teacher, projections, keep, heads=None):
                 "Sequential networks."
             )
         companion = comparison.companion(*shapes)
+        if companion is not None and not comparison.across_replicas:
+            raise ValueError(
+                f"The memory of {type(comparison).__name__} holds the samples "
+                "of all devices. Received: across_replicas=False"
+            )
         if companion is not None:
             return Pair(comparison, companion=keep(companion))
     layers = [None, None]

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_xkd.backend import outside_trace
 from keras_xkd.utils.modalities import both
+from keras_xkd.utils.replicas import gather_all
 from keras_xkd.utils.terms import masked_weight
 
 # Arguments of Keras's metrics: what they are by default, and for logits.
@@ -96,7 +97,11 @@ class RoleMetrics:
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)
-            metric.update_state(y, predictions[role], sample_weight=weight)
+            seen = [y, predictions[role]]
+            seen += [] if weight is None else [weight]
+            if any(v.aggregation != "sum" for v in metric.variables):
+                seen = gather_all(seen)
+            metric.update_state(*seen)
             logs[metric.name] = metric.result()
         return logs
 

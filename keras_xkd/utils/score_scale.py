@@ -7,6 +7,7 @@ from keras import ops
 from keras_xkd.losses.matching import Matching
 from keras_xkd.losses.soft_targets import SoftTargets
 from keras_xkd.utils.outputs import get_output
+from keras_xkd.utils.replicas import value_of
 from keras_xkd.utils.terms import masked_weight
 
 
@@ -145,7 +146,8 @@ class ScoreScale:
             return {}
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         weight = masked_weight(sample_weight, mask, loss.reduction)
-        return {"teacher_class": loss(self.classes(y), logits, weight)}
+        value = value_of(loss, self.classes(y), logits, weight)
+        return {"teacher_class": value}
 
     def classes(self, y):
         """The class of labels `(batch, 1)`: that with the nearest value.

@@ -4,6 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xkd.backend import replica_count
+from keras_xkd.backend import replica_total
+
 
 class Terms:
     """Weights and running means of the loss terms, by name.
@@ -148,6 +151,10 @@ def reduce_term(value, sample_weight):
         while len(weight.shape) < len(value.shape):
             weight = ops.expand_dims(weight, -1)
         value = value * weight
+    if replica_count() > 1:
+        # Of a last batch a replica may have got no sample at all.
+        size = ops.cast(ops.size(value), "float32")
+        return ops.sum(value) / ops.maximum(size, 1.0)
     return ops.mean(value)
 
 
@@ -156,23 +163,18 @@ def masked_weight(sample_weight, mask, reduction):
 
     A loss that is summed has no normaliser, and `"mean_with_sample_weight"`
     divides by the weights themselves. Everything else becomes a mean over the
-    batch, by the loss or by `averaged`.
+    batch, by the loss. The batch is that of all replicas.
     """
     if mask is None:
         return sample_weight
     weight = mask
     if reduction not in ("sum", "mean_with_sample_weight"):
-        present = ops.maximum(ops.sum(mask), 1.0)
         size = ops.cast(ops.shape(mask)[0], mask.dtype)
-        weight = mask * size / present
+        size, present = replica_total(size, ops.sum(mask))
+        weight = mask * size / ops.maximum(present, 1.0)
     if sample_weight is None:
         return weight
     return weight * ops.reshape(ops.cast(sample_weight, weight.dtype), (-1,))
-
-
-def averaged(value):
-    """A scalar, also from a loss without a reduction, which is weighted."""
-    return ops.mean(value) if len(value.shape) else value
 
 
 def per_position(sample_weight, predictions):

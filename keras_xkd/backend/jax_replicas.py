@@ -1,0 +1,58 @@
+"""Devices that share a batch, on JAX.
+
+With `keras.distribution` a step sees the whole batch, and XLA moves what has
+to be moved: there is one replica.
+"""
+
+import jax
+import keras
+import numpy as np
+
+
+def check_distribution():
+    """Raises where `keras.distribution` would do nothing. Here it works."""
+
+
+def replica_count():
+    return 1
+
+
+def gather(tensors):
+    return tensors
+
+
+def replica_total(*values):
+    return values
+
+
+def by_replica(fn, tensors):
+    """`fn` of the samples of each device by themselves, in order.
+
+    Args:
+        fn: A function of tensors that returns one value per sample.
+        tensors: A structure of tensors `(batch, ...)` or None.
+    """
+    groups = _data_shards()
+    if groups == 1:
+        return fn(tensors)
+
+    def split(x):
+        if x.shape[0] % groups:
+            raise ValueError(
+                f"A batch must be a multiple of the {groups} devices that "
+                f"share it. Received: a batch of {x.shape[0]}"
+            )
+        return x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
+
+    values = jax.vmap(fn)(jax.tree.map(split, tensors))
+    return values.reshape(-1)
+
+
+def _data_shards():
+    """How many parts `keras.distribution` cuts a batch into."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    axis = mesh.axis_names.index(distribution.batch_dim_name)
+    return int(np.shape(mesh.devices)[axis])

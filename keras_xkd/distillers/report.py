@@ -1,0 +1,67 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xkd.backend import outside_trace
+from keras_xkd.utils import modalities
+
+
+class Report:
+    """What steps, epochs and evaluations report. A mixin of `Distiller`."""
+
+    def record(self, report, totals, x, y, sample_weight):
+        """Updates losses and metrics; returns the logs."""
+        if self.terms.lacks(report["terms"], report["extras"]):
+            outside_trace(
+                lambda: self.terms.ensure(report["terms"], report["extras"])
+            )
+        leaves = [v for v in keras.tree.flatten(x) if len(v.shape)]
+        batch_size = ops.shape(leaves[0])[0]
+        logs = {}
+        if report["terms"]:
+            logs = self.terms.update(
+                totals[0], report["terms"], report["extras"], batch_size
+            )
+        y, labelled = self.labels(y)
+        present = {
+            role: modalities.presence(x, self.named[role])
+            for role in report["predictions"]
+        }
+        metrics = self.role_metrics.update(
+            y, report["predictions"], sample_weight, labelled, present
+        )
+        return {**logs, **metrics}
+
+    def labels(self, y):
+        """Labels without gaps, and which samples have one; None for all."""
+        return y, None
+
+    def _get_metrics_result_or_logs(self, logs):
+        # Keras asks this at the end of every epoch and evaluation: the one
+        # place where a data set without a batch shows on every backend.
+        if not logs:
+            raise ValueError(
+                "The data set is empty: it has not a single batch."
+            )
+        return super()._get_metrics_result_or_logs(logs)
+
+    def metric_results(self, names):
+        """What the metrics of these names have come to."""
+        return {m.name: m.result() for m in self.metrics if m.name in names}
+
+    def check_finite(self, logs):
+        """Raises if asked to and a logged value is not finite."""
+        if self.on_nonfinite != "raise":
+            return
+        bad = {
+            name: float(np.mean(ops.convert_to_numpy(value)))
+            for name, value in logs.items()
+            if not np.all(np.isfinite(ops.convert_to_numpy(value)))
+        }
+        terms = [n for n in bad if n != "loss" and n in self.terms.means]
+        if bad:
+            raise ValueError(
+                f"The loss is not finite: {', '.join(terms or bad)}. No weight "
+                "was changed in this step. Received: "
+                f"{ {name: bad[name] for name in terms or bad} }"
+            )

@@ -1,0 +1,66 @@
+"""Losses of a batch that several devices or processes share.
+
+Each replica sees its own samples. The objective is the mean over the replicas,
+each with the weight of its samples, so that a mean over samples needs nothing
+more. What couples samples, and what is divided by something else than their
+number, is computed from the rows of all replicas, on each of them.
+"""
+
+import keras
+from keras import ops
+
+from keras_xkd.backend import gather
+from keras_xkd.backend import padding_of
+from keras_xkd.backend import replica_count
+from keras_xkd.losses.comparison import Comparison
+
+# Reductions of Keras that divide by the number of values, and on TensorFlow
+# by that of the replicas too.
+MEANS = ("sum_over_batch_size", "mean")
+
+
+def gather_all(structure):
+    """The rows of all replicas of every tensor in a structure."""
+    leaves = [ops.convert_to_tensor(x) for x in keras.tree.flatten(structure)]
+    return keras.tree.pack_sequence_as(structure, gather(leaves))
+
+
+def value_of(loss, y_true, y_pred, weight, coupled=False, **context):
+    """The scalar that a Keras loss adds to the objective of this replica.
+
+    Args:
+        loss: A `keras.losses.Loss`.
+        y_true, y_pred, weight: Its arguments, of the samples of this replica.
+        coupled: Whether the loss compares the samples with each other.
+        **context: Further arguments of the loss, one row per sample.
+    """
+    replicas = replica_count()
+    # Keras divides by the positions that count; ours, sample by sample.
+    padding = None
+    if replicas > 1 and not isinstance(loss, Comparison):
+        padding = padding_of(y_pred)
+    if replicas > 1 and (
+        coupled or padding is not None or not _is_mean(loss.reduction)
+    ):
+        given = [y_true, y_pred, context]
+        given += [v for v in (weight, padding) if v is not None]
+        y_true, y_pred, context, *rest = gather_all(given)
+        if padding is not None:
+            y_pred._keras_mask = rest.pop()
+        weight = rest[0] if rest else None
+    value = loss(y_true, y_pred, weight, **context)
+    if len(value.shape):
+        return ops.mean(value)  # A loss without a reduction, weighted.
+    if loss.reduction in (*MEANS, "mean_with_sample_weight"):
+        return undivided(value)
+    return value
+
+
+def undivided(value):
+    """A mean of Keras, which TensorFlow has divided by the replicas."""
+    scaled = keras.backend.backend() == "tensorflow"
+    return value * replica_count() if scaled else value
+
+
+def _is_mean(reduction):
+    return reduction in (*MEANS, None, "none")
