@@ -9,19 +9,14 @@ import contextlib
 import os
 import sys
 
-ENGINE, _, COUNT = os.environ.get("XKD_ENGINE", "alone").partition(":")
-COUNT = int(COUNT or 1)
-
-try:
-    import torch
-except ImportError:
-    torch = None
-
+import torch  # isort: skip  # Before TensorFlow, or the process dies.
 import keras
 import numpy as np
 
 from tests.distributed import problems
 
+ENGINE, _, COUNT = os.environ.get("XKD_ENGINE", "alone").partition(":")
+COUNT = int(COUNT or 1)
 BACKEND = keras.backend.backend()
 
 
