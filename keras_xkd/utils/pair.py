@@ -9,6 +9,7 @@ from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.matching import Matching
 from keras_xkd.utils.outputs import get_output
 from keras_xkd.utils.replicas import gather_all
+from keras_xkd.utils.replicas import undivided
 from keras_xkd.utils.replicas import value_of
 from keras_xkd.utils.terms import masked_weight
 
@@ -94,9 +95,7 @@ class Pair:
         rows = gather_all(rows)
         weight = rows.pop("weight", None)
         values = self.companion(**rows, training=training)
-        # Of the rows of all already.
-        value = _Reduce(self.comparison)(values, values, weight)
-        return ops.mean(value) if len(value.shape) else value
+        return undivided(_Reduce(self.comparison), values, values, weight)
 
     def with_information(
         self, teacher, student, y, mask, sample_weight, x, training

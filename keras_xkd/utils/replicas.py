@@ -14,8 +14,8 @@ from keras_xkd.backend import padding_of
 from keras_xkd.backend import replica_count
 from keras_xkd.losses.comparison import Comparison
 
-# Reductions of Keras that divide by the number of values, and on TensorFlow
-# by that of the replicas too.
+# Reductions of Keras that divide by the number of values; on TensorFlow these
+# and `"mean_with_sample_weight"` divide by that of the replicas too.
 MEANS = ("sum_over_batch_size", "mean")
 
 
@@ -48,18 +48,18 @@ def value_of(loss, y_true, y_pred, weight, coupled=False, **context):
         if padding is not None:
             y_pred._keras_mask = rest.pop()
         weight = rest[0] if rest else None
-    value = loss(y_true, y_pred, weight, **context)
+    return undivided(loss, y_true, y_pred, weight, **context)
+
+
+def undivided(loss, *arguments, **context):
+    """The scalar of a Keras loss, as it is where there is one replica."""
+    value = loss(*arguments, **context)
     if len(value.shape):
         return ops.mean(value)  # A loss without a reduction, weighted.
-    if loss.reduction in (*MEANS, "mean_with_sample_weight"):
-        return undivided(value)
+    divided = keras.backend.backend() == "tensorflow"
+    if divided and loss.reduction in (*MEANS, "mean_with_sample_weight"):
+        value = value * replica_count()
     return value
-
-
-def undivided(value):
-    """A mean of Keras, which TensorFlow has divided by the replicas."""
-    scaled = keras.backend.backend() == "tensorflow"
-    return value * replica_count() if scaled else value
 
 
 def _is_mean(reduction):

@@ -70,7 +70,13 @@ def run(engine, folder, names, processes=1, **extra):
 
 
 def differences(found, wanted):
-    """The largest difference of every entry, those that there are first."""
+    """The largest difference of every entry, the largest first.
+
+    Relative to numbers above one, such as the normalizers of CRD.
+    """
     assert sorted(found) == sorted(wanted)
-    largest = {k: np.max(np.abs(found[k] - wanted[k])) for k in wanted}
+    largest = {
+        key: np.max(np.abs(found[key] - old) / np.maximum(np.abs(old), 1))
+        for key, old in wanted.items()
+    }
     return dict(sorted(largest.items(), key=lambda item: -item[1]))
