@@ -12,23 +12,12 @@ import logging
 import os
 import sys
 
-BACKENDS = ("jax", "tensorflow", "torch")
-# Module in keras_xkd.benchmark, default number of seeds, what it shows.
-BENCHMARKS = {
-    "cmcd": (5, "contrastive distillation to a target with few labels"),
-    "gaussians": (100, "when a teacher helps: shared decisive information"),
-    "complementarity": (20, "is a gain foreseen by mutual information?"),
-    "amid": (10, "AMID: the weak teacher and its cure"),
-    "step-cost": (1, "operations of a step with two players (JAX)"),
-    "export": (1, "which students are exported, and predict the same then"),
-    "video-adviser": (20, "a teacher that watches videos advises a reader"),
-    "teacher-cache": (20, "an epoch from a cache of teacher outputs"),
-    "teacher-memory": (1, "what a frozen teacher keeps in memory (PyTorch)"),
-    "loaders": (5, "seconds that kinds of data loaders take"),
-    "umt-laziness": (10, "what a weak modality learns beside a strong one"),
-    "umt-or-ume": (20, "does the rule choose the better late fusion?"),
-    "two-moons": (30, "MKE: a student that outgrows its uni-modal teacher"),
-}
+from keras_xkd.benchmark.catalogue import BENCHMARKS
+from keras_xkd.benchmark.catalogue import DETAILS
+from keras_xkd.benchmark.catalogue import OPTIONS
+from keras_xkd.benchmark.catalogue import WITHOUT_KERAS
+from keras_xkd.benchmark.catalogue import positive
+from keras_xkd.benchmark.names import BACKENDS
 
 DESCRIPTION = """\
 Cross-modal knowledge distillation in Keras 3: train with several modalities,
@@ -39,6 +28,7 @@ EXAMPLES = """\
 examples:
   python -m keras_xkd demo                       pictures teach speech
   python -m keras_xkd demo --seeds 1 --backend torch
+  python -m keras_xkd benchmark backends --methods kd amid --size mlp conv
   python -m keras_xkd benchmark gaussians --seeds 100
   python -m keras_xkd benchmark --help           all benchmarks
 """
@@ -72,7 +62,7 @@ def make_parser():
     _add_common(demo, 5, "demo_output")
     demo.add_argument(
         "--steps",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="training steps of each network (default: 500)",
     )
@@ -83,16 +73,23 @@ def make_parser():
     )
     names = benchmark.add_subparsers(dest="name", metavar="name", required=True)
     for name, (seeds, purpose) in BENCHMARKS.items():
-        child = names.add_parser(name, help=purpose, description=purpose)
-        _add_common(child, seeds, "benchmark_output")
+        child = names.add_parser(
+            name,
+            help=purpose,
+            description=DETAILS.get(name, f"{purpose}\n"),
+            formatter_class=formatter,
+        )
+        _add_common(child, seeds, "benchmark_output", name not in WITHOUT_KERAS)
+        for option, keywords in OPTIONS.get(name, {}).items():
+            child.add_argument(option, **keywords)
     return parser
 
 
-def _add_common(parser, seeds, output):
+def _add_common(parser, seeds, output, backend=True):
     add = parser.add_argument
     add(
         "--seeds",
-        type=_positive,
+        type=positive,
         default=seeds,
         metavar="N",
         help=f"number of repetitions (default: {seeds})",
@@ -111,19 +108,13 @@ def _add_common(parser, seeds, output):
         help=f"folder for what is written (default: {output})",
     )
     add("--quick", action="store_true", help="a smoke run of a few steps")
-    add(
-        "--backend",
-        choices=BACKENDS,
-        help="backend of Keras (default: the environment variable "
-        "KERAS_BACKEND, else the first of these that is installed)",
-    )
-
-
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be positive, not {number}")
-    return number
+    if backend:
+        add(
+            "--backend",
+            choices=BACKENDS,
+            help="backend of Keras (default: the environment variable "
+            "KERAS_BACKEND, else the first of these that is installed)",
+        )
 
 
 def choose_backend(wanted=None):
@@ -190,23 +181,19 @@ def main(arguments=None):
     """
     if arguments is None:
         arguments = sys.argv[1:]
-    options = make_parser().parse_args(arguments)
-    set_up_backend(options.backend)
-    seeds = list(range(options.first_seed, options.first_seed + options.seeds))
-    chosen = {
-        "output": options.output,
-        "quick": options.quick,
-        "arguments": arguments,
-    }
+    options = vars(make_parser().parse_args(arguments))
+    command, name = options.pop("command"), options.pop("name", None)
+    if name not in WITHOUT_KERAS:
+        set_up_backend(options.pop("backend"))
+    first = options.pop("first_seed")
+    seeds = list(range(first, first + options.pop("seeds")))
     module = "demo.run"
-    if options.command == "benchmark":
-        module = f"benchmark.{options.name.replace('-', '_')}"
-    else:
-        chosen["steps"] = options.steps
+    if command == "benchmark":
+        module = f"benchmark.{name.replace('-', '_')}"
     run = importlib.import_module(f"keras_xkd.{module}").run
     try:
-        run(seeds, **chosen)
-        if options.quick:
+        run(seeds, arguments=arguments, **options)
+        if options["quick"]:
             print("A smoke run: its numbers and verdicts mean nothing.")
     except KeyboardInterrupt:
         raise SystemExit("\nStopped.") from None

@@ -1,4 +1,5 @@
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import keras
 import pytest
 
 from keras_xkd import __main__ as command_line
+from keras_xkd.benchmark import catalogue
 
 
 def test_help_imports_nothing_heavy():
@@ -31,6 +33,11 @@ def test_help_imports_nothing_heavy():
         (["demo", "--help"], ["--seeds", "--output", "student.keras"]),
         (["benchmark", "--help"], list(command_line.BENCHMARKS)),
         (["benchmark", "gaussians", "--help"], ["--first-seed", "--backend"]),
+        (
+            ["benchmark", "backends", "--help"],
+            ["--backends", "kd, features", "each in a process of its own"],
+        ),
+        (["benchmark", "step-time", "--help"], ["--contenders", "--levers"]),
     ],
 )
 def test_help(arguments, words, capsys):
@@ -48,6 +55,9 @@ def test_help(arguments, words, capsys):
         (["benchmark", "unknown"], "invalid choice"),
         (["demo", "--seeds", "0"], "must be positive"),
         (["demo", "--backend", "mxnet"], "invalid choice"),
+        (["benchmark", "backends", "--methods", "crd"], "invalid choice"),
+        (["benchmark", "backends", "--turn", "0"], "must be positive"),
+        (["benchmark", "gaussians", "--methods", "kd"], "unrecognized"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):
@@ -58,9 +68,72 @@ def test_wrong_arguments(arguments, message, capsys):
 
 
 @pytest.mark.parametrize("name", command_line.BENCHMARKS)
-def test_benchmarks_have_a_module(name):
+def test_benchmarks_take_their_options(name):
     module = name.replace("-", "_")
-    assert importlib.util.find_spec(f"keras_xkd.benchmark.{module}")
+    run = importlib.import_module(f"keras_xkd.benchmark.{module}").run
+    parameters = inspect.signature(run).parameters
+    if name == "backends":  # It hands the rest on.
+        from keras_xkd.benchmark.backends import compare
+
+        parameters = {**parameters, **inspect.signature(compare).parameters}
+    options = vars(command_line.make_parser().parse_args(["benchmark", name]))
+    common = {"command", "name", "backend", "seeds", "first_seed"}
+    special = set(options) - common
+    assert special >= {"output", "quick"}
+    assert special <= set(parameters)
+    given = {key for key in special if options[key] not in (None, False)}
+    assert given == {"output"}  # Other defaults belong to `run`.
+
+
+def test_an_option_of_one_benchmark_arrives(monkeypatch):
+    from keras_xkd.benchmark import backends
+
+    received = []
+    monkeypatch.setattr(
+        backends, "run", lambda *args, **kwargs: received.append((args, kwargs))
+    )
+    # Whatever Keras runs on here is of no interest.
+    monkeypatch.setattr(command_line, "set_up_backend", None)
+    arguments = (
+        "benchmark backends --methods kd amid --size conv --no-jit --steps 4 "
+        "--dtype mixed_float16"
+    ).split()
+    command_line.main(arguments)
+    (((seeds,), options),) = received
+    assert seeds == [0]
+    given = {key: value for key, value in options.items() if value is not None}
+    assert given == {
+        "arguments": arguments,
+        "output": "benchmark_output",
+        "quick": False,
+        "methods": ["kd", "amid"],
+        "size": ["conv"],
+        "jit": False,
+        "steps": 4,
+        "dtype": "mixed_float16",
+    }
+
+
+def test_comparing_backends_imports_none_here():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "keras_xkd", "benchmark"]
+        + ["backends", "--cores", "100000"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert "`cores` must lie between" in done.stderr
+    imported = {
+        line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
+    }
+    assert "keras_xkd.benchmark.backends_link" in imported
+    assert not imported & {"keras", "jax", "tensorflow", "torch"}
+
+
+def test_the_catalogue_is_whole():
+    assert set(catalogue.OPTIONS) <= set(catalogue.BENCHMARKS)
+    assert set(catalogue.DETAILS) <= set(catalogue.BENCHMARKS)
+    assert set(catalogue.WITHOUT_KERAS) <= set(catalogue.BENCHMARKS)
 
 
 def test_the_arguments_arrive(monkeypatch):
@@ -117,7 +190,9 @@ def test_choice_of_backend(
             command_line.choose_backend(wanted)
 
 
-@pytest.mark.parametrize("command", [["demo"], ["benchmark", "gaussians"]])
+@pytest.mark.parametrize(
+    "command", [["demo"], ["benchmark", "gaussians"], ["benchmark", "backends"]]
+)
 def test_without_matplotlib(command, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(SystemExit, match=r"keras-xkd\[viz\]"):
