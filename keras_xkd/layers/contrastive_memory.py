@@ -7,6 +7,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.row_memory import from_bank
 from keras_xkd.layers.row_memory import from_queue
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses.noise_contrast import noise_contrast
 from keras_xkd.losses.noise_contrast import similarities
 from keras_xkd.losses.numerics import unit
@@ -33,7 +34,7 @@ class ContrastiveMemory(keras.layers.Layer):
     Args:
         samples: Number of rows of the bank, `sample_id` counts from 0.
         queue: Number of rows of the queue.
-        embedding_dim, temperature, momentum, negatives: See
+        embedding_dim, temperature, momentum, negatives, chunk_size: See
             `ContrastiveRepresentation`.
         seed: Seed of the negatives.
         dtype: float32 by default.
@@ -68,6 +69,7 @@ class ContrastiveMemory(keras.layers.Layer):
         momentum=0.5,
         negatives=4096,
         seed=None,
+        chunk_size=None,
         dtype="float32",
         **kwargs,
     ):
@@ -87,6 +89,8 @@ class ContrastiveMemory(keras.layers.Layer):
                 "indexed by `sample_id`), or `queue`, the number of past "
                 "samples to keep. Received neither."
             )
+        chunks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
         self.rows = samples or queue
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -124,17 +128,15 @@ class ContrastiveMemory(keras.layers.Layer):
         if present is None:
             present = ops.ones_like(s[:, 0])
         present = ops.cast(present, s.dtype)
-        remember = functools.partial(
-            self._memory(t, sample_id, training),
-            mask=present[:, None] if training else None,
-        )
-        t_positives, t_negatives, t_kept = remember(self.teacher_memory, t)
-        s_positives, s_negatives, s_kept = remember(self.student_memory, s)
+        memory, drawn = self._memory(t, sample_id, training)
+        mask = present[:, None] if training else None
+        t_positives, t_rows, t_kept = memory(self.teacher_memory, t, mask=mask)
+        s_positives, s_rows, s_kept = memory(self.student_memory, s, mask=mask)
         by_student, z_student = self._contrast(
-            0, s, t_positives, t_negatives, present
+            0, s, t_positives, t_rows, drawn, present
         )
         by_teacher, z_teacher = self._contrast(
-            1, t, s_positives, s_negatives, present
+            1, t, s_positives, s_rows, drawn, present
         )
         if training:
             self.teacher_memory.assign(t_kept)
@@ -143,32 +145,57 @@ class ContrastiveMemory(keras.layers.Layer):
         return (by_student + by_teacher) * present
 
     def _memory(self, batch, sample_id, training):
+        """Where rows come from, and which of them each sample's negatives are.
+
+        A tuple with a tensor, or an empty one if they are all of them.
+        """
         if self.arguments["queue"]:
-            return from_queue
+            return from_queue, ()
         if sample_id is None:
             raise ValueError("A bank needs `sample_id`. Received: None")
         shape = (ops.shape(batch)[0], self.arguments["negatives"])
         seed = self.seed_generator if training else 0
-        return functools.partial(
+        memory = functools.partial(
             from_bank,
             ids=ops.reshape(ops.cast(sample_id, "int32"), (-1,)),
-            drawn=keras.random.randint(shape, 0, self.rows, seed=seed),
             momentum=self.arguments["momentum"],
         )
+        return memory, (keras.random.randint(shape, 0, self.rows, seed=seed),)
 
-    def _contrast(self, index, anchors, positives, negatives, present):
-        positive, negative = similarities(
-            anchors, positives, negatives, self.arguments["temperature"]
+    def _contrast(self, index, anchors, positives, rows, drawn, present):
+        if self.chunk_size:
+            # Read again for the gradient, after torch updated it in place.
+            rows = ops.copy(rows)
+
+        def products(anchors, positives, *drawn):
+            negatives = ops.take(rows, drawn[0], axis=0) if drawn else rows
+            temperature = self.arguments["temperature"]
+            return similarities(anchors, positives, negatives, temperature)
+
+        # Without chunks, the mean and the loss share the products.
+        sides = (anchors, positives)
+        shared = None if self.chunk_size else products(*sides, *drawn)
+
+        def mean_exponential(*block):
+            positive, negative = shared or products(*block)
+            pairs = ops.concatenate([positive[:, None], negative], axis=1)
+            return ops.mean(ops.exp(pairs), axis=1)
+
+        def noise(*block):
+            return noise_contrast(*(shared or products(*block)), offset)
+
+        by_rows = functools.partial(
+            chunks.by_rows, fixed=drawn, chunk_size=self.chunk_size
         )
-        pairs = ops.concatenate([positive[:, None], negative], axis=1)
+        first = by_rows(mean_exponential, [ops.stop_gradient(x) for x in sides])
         count = ops.maximum(ops.sum(present), 1.0)
-        first = ops.sum(ops.mean(ops.exp(pairs), axis=1) * present) / count
+        first = ops.sum(ops.stop_gradient(first) * present) / count
         known = self.normalizer[index]
-        z = ops.where(known > 0, known, ops.stop_gradient(first * self.rows))
+        z = ops.where(known > 0, known, first * self.rows)
         # With all samples absent there is nothing to estimate it from.
-        share = negative.shape[1] / self.rows
-        offset = ops.log(ops.where(z > 0, z, 1.0) * share)
-        return noise_contrast(positive, negative, offset), z
+        size = drawn[0].shape[1] if drawn else self.rows
+        offset = ops.log(ops.where(z > 0, z, 1.0) * size / self.rows)
+        return by_rows(noise, sides), z
 
     def compute_output_shape(self, teacher_shape, student_shape):
         return (student_shape[0],)
@@ -185,4 +212,5 @@ class ContrastiveMemory(keras.layers.Layer):
         self.seed_generator.state.assign(store["seed_generator"])
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments, "seed": self.seed}
+        own = {"seed": self.seed, "chunk_size": self.chunk_size}
+        return {**super().get_config(), **self.arguments, **own}

@@ -1,7 +1,7 @@
 """Where `ContrastiveMemory` finds its rows, and what it keeps of a batch.
 
 Each function takes the rows of one side's memory and the batch's embeddings,
-and returns `(positives, negatives, updated rows)`. Samples that `mask`, shape
+and returns `(positives, old rows, updated rows)`. Samples that `mask`, shape
 `(batch, 1)`, marks as absent are not remembered.
 """
 
@@ -31,12 +31,12 @@ def enqueue(rows, new, mask=None):
     return ops.stop_gradient(kept)
 
 
-def from_bank(rows, new, ids, drawn, momentum, mask=None):
-    """Row `ids[i]` belongs to sample `i`; rows `drawn[i]` are negatives."""
+def from_bank(rows, new, ids, momentum, mask=None):
+    """Row `ids[i]` belongs to sample `i`."""
     rows = ops.convert_to_tensor(rows)
     old = ops.take(rows, ids, axis=0)
     moved = unit(momentum * old + (1 - momentum) * ops.stop_gradient(new))
     if mask is not None:
         moved = ops.where(mask > 0, moved, old)
     kept = ops.scatter_update(rows, ids[:, None], moved)
-    return old, ops.take(rows, drawn, axis=0), kept
+    return old, rows, kept

@@ -6,6 +6,7 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.row_memory import enqueue
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.losses.similarity_distribution import similarity_distribution
@@ -21,7 +22,7 @@ class SimilarityQueue(keras.layers.Layer):
 
     Args:
         length: Number of rows.
-        teacher_temperature, student_temperature: See
+        teacher_temperature, student_temperature, chunk_size: See
             `keras_xkd.losses.SimilarityDistribution`.
         dtype: float32 by default.
         **kwargs: See `keras.layers.Layer`.
@@ -51,6 +52,7 @@ class SimilarityQueue(keras.layers.Layer):
         length,
         teacher_temperature=0.05,
         student_temperature=0.1,
+        chunk_size=None,
         dtype="float32",
         **kwargs,
     ):
@@ -60,10 +62,12 @@ class SimilarityQueue(keras.layers.Layer):
                 f"`length` must be a positive integer. Received: {length!r}"
             )
         checks.check_temperature(teacher_temperature, student_temperature)
+        chunks.check_chunk_size(chunk_size)
         self.length = int(length)
-        self.temperatures = {
+        self.arguments = {
             "teacher_temperature": teacher_temperature,
             "student_temperature": student_temperature,
+            "chunk_size": chunk_size,
         }
 
     def build(self, teacher_shape, student_shape):
@@ -91,7 +95,7 @@ class SimilarityQueue(keras.layers.Layer):
         # A copy: torch updates variables in place, the gradient needs these.
         keys = ops.copy(ops.convert_to_tensor(self.rows))
         values = similarity_distribution(
-            teacher, student, mask=present, keys=keys, **self.temperatures
+            teacher, student, mask=present, keys=keys, **self.arguments
         )
         if training:
             if present is not None:
@@ -103,5 +107,5 @@ class SimilarityQueue(keras.layers.Layer):
         return (student_shape[0],)
 
     def get_config(self):
-        own = {"length": self.length, **self.temperatures}
+        own = {"length": self.length, **self.arguments}
         return {**super().get_config(), **own}

@@ -1,10 +1,9 @@
-from keras import ops
-
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
-from keras_xkd.losses.noise_contrast import noise_contrast
+from keras_xkd.losses.noise_contrast import batch_contrast
 
 
 @keras_xkd_export("keras_xkd.losses.ContrastiveRepresentation")
@@ -36,6 +35,7 @@ class ContrastiveRepresentation(Comparison):
             Authors' code: 16384; 4096 is our default.
         samples: Number of training samples, for a bank with a row for each.
         queue: Length of a queue of past samples instead, to bound memory.
+        chunk_size: Rows that are compared at a time, see `InfoNCE`.
         name: Name of the loss.
         **kwargs: `output` (`"features"` by default), `reduction` and
             `dtype`, see `Comparison`. The authors weigh this loss by 0.8.
@@ -58,9 +58,7 @@ class ContrastiveRepresentation(Comparison):
     >>> round(float(loss(np.eye(2), np.eye(2))), 4)
     1.9031
 
-    Reference:
-
-    - [Tian et al., 2020](https://arxiv.org/abs/1910.10699)
+    Reference: [Tian et al., 2020](https://arxiv.org/abs/1910.10699)
     """
 
     needs = ("mask",)
@@ -73,6 +71,7 @@ class ContrastiveRepresentation(Comparison):
         negatives=4096,
         samples=None,
         queue=None,
+        chunk_size=None,
         name="contrastive_representation",
         **kwargs,
     ):
@@ -86,35 +85,25 @@ class ContrastiveRepresentation(Comparison):
             "negatives": negatives,
         }
         checks.check_memory(**self.memory)
+        chunks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
 
     def call(self, y_true, y_pred, mask=None, padding=None):
         t, s = numerics.upcast(y_true, y_pred)
         checks.check_rows(t, s, same_width=True)
-        valid = numerics.validity(mask, s)
-        t = numerics.unit(numerics.keep_rows(valid, t))
-        s = numerics.unit(numerics.keep_rows(valid, s))
-        logits = ops.matmul(s, ops.transpose(t)) / self.memory["temperature"]
-        # One Z for both directions: they share their pairs.
-        pairs = valid[:, None] * valid[None]
-        count = ops.sum(valid)
-        offset = ops.logsumexp(ops.where(pairs > 0, logits, numerics.NEVER))
-        offset = offset - ops.log(ops.maximum(count**2, 1))
-        offset = offset + ops.log(ops.maximum(count - 1, 1e-12))
-        offset = ops.stop_gradient(offset)
-        others = pairs * (1 - ops.eye(ops.shape(s)[0], dtype=s.dtype))
-        positives = ops.diagonal(logits)
-        values = [
-            noise_contrast(positives, negatives, offset, others)
-            for negatives in (logits, ops.transpose(logits))
-        ]
-        return (values[0] + values[1]) * valid
+        valid, t, s = numerics.unit_rows(mask, t, s)
+        values = batch_contrast(
+            t, s, valid, self.memory["temperature"], self.chunk_size
+        )
+        return values * valid
 
     def companion(self, teacher_shape, student_shape):
         from keras_xkd.layers.contrastive_memory import ContrastiveMemory
 
-        layer = ContrastiveMemory(**self.memory)
+        layer = ContrastiveMemory(chunk_size=self.chunk_size, **self.memory)
         layer.build(teacher_shape, student_shape)
         return layer
 
     def get_config(self):
-        return {**super().get_config(), **self.memory}
+        own = {**self.memory, "chunk_size": self.chunk_size}
+        return {**super().get_config(), **own}

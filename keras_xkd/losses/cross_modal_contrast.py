@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.info_nce import info_nce
 
@@ -16,6 +17,7 @@ class CrossModalContrast(Comparison):
 
     Args:
         temperature: `tau`. 0.07 is our default.
+        chunk_size: Rows that are compared at a time, see `InfoNCE`.
         name: Name of the loss.
         **kwargs: `output` (`"features"` by default), `reduction` and
             `dtype`, see `Comparison`.
@@ -39,20 +41,33 @@ class CrossModalContrast(Comparison):
     needs = ("mask",)
     moves_teacher = False
 
-    def __init__(self, temperature=0.07, name="cross_modal_contrast", **kwargs):
+    def __init__(
+        self,
+        temperature=0.07,
+        chunk_size=None,
+        name="cross_modal_contrast",
+        **kwargs,
+    ):
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
+        chunks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
         self.temperature = temperature
 
     def call(self, y_true, y_pred, mask=None, padding=None):
-        return cross_modal_contrast(y_true, y_pred, self.temperature, mask)
+        return cross_modal_contrast(
+            y_true, y_pred, self.temperature, mask, self.chunk_size
+        )
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
+        own = {"temperature": self.temperature, "chunk_size": self.chunk_size}
+        return {**super().get_config(), **own}
 
 
 @keras_xkd_export("keras_xkd.losses.cross_modal_contrast")
-def cross_modal_contrast(y_true, y_pred, temperature=0.07, mask=None):
+def cross_modal_contrast(
+    y_true, y_pred, temperature=0.07, mask=None, chunk_size=None
+):
     """Computes `CrossModalContrast`; see there."""
     source = ops.stop_gradient(ops.convert_to_tensor(y_true))
-    return info_nce(source, y_pred, temperature, True, mask)
+    return info_nce(source, y_pred, temperature, True, mask, chunk_size)

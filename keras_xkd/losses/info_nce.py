@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
 
@@ -25,13 +26,15 @@ class InfoNCE(Comparison):
     Args:
         temperature: `tau`. 0.07 is common in published code; our default.
         symmetric: Whether the teacher's rows query the student's as well.
+        chunk_size: Number of rows that are compared with all others at a time,
+            and once more for the gradient: memory then grows with the batch
+            and not with its square. `None`, our default: all at once.
         name: Name of the loss.
         **kwargs: `output` (`"features"` by default), `reduction` and
             `dtype`, see `Comparison`.
 
     Call arguments:
-        y_true: The teacher's features, shape `(batch, features)`.
-        y_pred: The student's features, of the same shape.
+        y_true, y_pred: Teacher's and student's rows, `(batch, features)`.
         mask: Shape `(batch,)`, 1 for the samples that take part. The others
             are neither rows nor candidates, and their value is 0.
 
@@ -41,7 +44,7 @@ class InfoNCE(Comparison):
 
     Raises:
         ValueError: If the shapes differ, rows have one number, or the
-            temperature is not positive.
+            temperature or `chunk_size` is not positive.
 
     Example:
 
@@ -51,24 +54,31 @@ class InfoNCE(Comparison):
     >>> round(float(InfoNCE(temperature=1.0)(rows, rows)), 4)
     0.7437
 
-    Reference:
-
-    - [van den Oord et al., 2018](https://arxiv.org/abs/1807.03748)
-    - [Radford et al., 2021](https://arxiv.org/abs/2103.00020) (symmetric)
+    Reference: [van den Oord et al., 2018](https://arxiv.org/abs/1807.03748)
+    and [Radford et al., 2021](https://arxiv.org/abs/2103.00020) (symmetric).
     """
 
     needs = ("mask",)
 
     def __init__(
-        self, temperature=0.07, symmetric=True, name="info_nce", **kwargs
+        self,
+        temperature=0.07,
+        symmetric=True,
+        chunk_size=None,
+        name="info_nce",
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
-        self.temperature = temperature
-        self.symmetric = symmetric
+        chunks.check_chunk_size(chunk_size)
+        self.arguments = {
+            "temperature": temperature,
+            "symmetric": symmetric,
+            "chunk_size": chunk_size,
+        }
 
     def call(self, y_true, y_pred, mask=None, padding=None):
-        return info_nce(y_true, y_pred, self.temperature, self.symmetric, mask)
+        return info_nce(y_true, y_pred, mask=mask, **self.arguments)
 
     def information(self, loss, samples):
         if self.reduction not in ("sum_over_batch_size", "mean"):
@@ -76,15 +86,13 @@ class InfoNCE(Comparison):
         return ops.log(ops.maximum(samples, 1.0)) - loss
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "symmetric": self.symmetric,
-        }
+        return {**super().get_config(), **self.arguments}
 
 
 @keras_xkd_export("keras_xkd.losses.info_nce")
-def info_nce(y_true, y_pred, temperature=0.07, symmetric=True, mask=None):
+def info_nce(
+    y_true, y_pred, temperature=0.07, symmetric=True, mask=None, chunk_size=None
+):
     """Computes `InfoNCE`; see there."""
     checks.check_temperature(temperature)
     t, s = numerics.upcast(y_true, y_pred)
@@ -94,16 +102,19 @@ def info_nce(y_true, y_pred, temperature=0.07, symmetric=True, mask=None):
             "Rows are compared by their direction, and one number has none. "
             + checks.shapes(t, s)
         )
-    valid = numerics.validity(mask, s)
-    t = numerics.unit(numerics.keep_rows(valid, t))
-    s = numerics.unit(numerics.keep_rows(valid, s))
-    logits = ops.matmul(s, ops.transpose(t)) / temperature
-    values = _cross_entropy(logits, valid)
-    if symmetric:
-        values = (values + _cross_entropy(ops.transpose(logits), valid)) / 2
-    return values * valid
+    valid, t, s = numerics.unit_rows(mask, t, s)
 
+    def product(rows, candidates):
+        return numerics.products(rows, candidates) / temperature
 
-def _cross_entropy(logits, valid):
-    candidates = ops.where(valid[None] > 0, logits, numerics.NEVER)
-    return ops.logsumexp(candidates, axis=1) - ops.diagonal(logits)
+    def contrast(s_rows, t_rows, s, t):
+        logits = product(s_rows, t)
+        values = numerics.log_total(logits, valid)
+        if symmetric:  # Of all rows, one product serves both directions.
+            other = product(t_rows, s) if chunk_size else ops.transpose(logits)
+            values = (values + numerics.log_total(other, valid)) / 2
+        if chunk_size is None:
+            return values - ops.diagonal(logits)
+        return values - ops.sum(s_rows * t_rows, axis=1) / temperature
+
+    return chunks.by_rows(contrast, (s, t), (s, t), (), chunk_size) * valid

@@ -1,9 +1,13 @@
-"""The formula of `ContrastiveRepresentation`."""
+"""The formulas of `ContrastiveRepresentation`."""
 
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
+from keras_xkd.losses.numerics import NEVER
+from keras_xkd.losses.numerics import log_total
+from keras_xkd.losses.numerics import products
 from keras_xkd.losses.numerics import upcast
 
 
@@ -48,3 +52,45 @@ def noise_contrast(positive, negatives, offset, weights=1.0):
     """
     noise = ops.softplus(negatives - offset) * weights
     return ops.softplus(offset - positive) + ops.sum(noise, axis=1)
+
+
+def batch_contrast(t, s, valid, temperature, chunk_size=None):
+    """Both directions with the other rows of the batch as negatives.
+
+    Args:
+        t: Rows of the teacher, of length one.
+        s: Rows of the student, of length one.
+        valid: Shape `(batch,)`, 1 for the rows that take part.
+        temperature: `tau`.
+        chunk_size: See `chunks.by_rows`.
+    """
+    index = ops.arange(ops.shape(s)[0], dtype="int32")
+    fixed = ops.stop_gradient(t)
+
+    def total(rows):
+        logits = products(rows, fixed) / temperature
+        return log_total(logits, valid)
+
+    # One Z for both directions: they share their pairs.
+    totals = chunks.by_rows(
+        total, (ops.stop_gradient(s),), chunk_size=chunk_size
+    )
+    count = ops.sum(valid)
+    offset = ops.logsumexp(ops.where(valid > 0, totals, NEVER))
+    offset = offset - ops.log(ops.maximum(count**2, 1))
+    offset = offset + ops.log(ops.maximum(count - 1, 1e-12))
+
+    def contrast(anchors, positives, candidates, index):
+        others = index[:, None] != ops.arange(ops.shape(candidates)[0])[None]
+        weights = ops.where(others, valid[None], 0.0)
+        logits = products(anchors, candidates) / temperature
+        positive = ops.sum(anchors * positives, axis=1) / temperature
+        return noise_contrast(positive, logits, offset, weights)
+
+    by_student, by_teacher = (
+        chunks.by_rows(
+            contrast, (anchors, others), (others,), (index,), chunk_size
+        )
+        for anchors, others in ((s, t), (t, s))
+    )
+    return by_student + by_teacher

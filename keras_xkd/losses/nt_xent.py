@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
 
@@ -23,6 +24,7 @@ class NTXent(Comparison):
     Args:
         temperature: `tau`. 0.1 is our default; the paper compares 0.05, 0.1,
             0.5 and 1 and does best with 0.1.
+        chunk_size: Rows that are compared at a time, see `InfoNCE`.
         name: Name of the loss.
         **kwargs: `output` (`"features"` by default), `reduction` and
             `dtype`, see `Comparison`.
@@ -38,7 +40,8 @@ class NTXent(Comparison):
         sample it is 0.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        ValueError: If the shapes differ, or the temperature or `chunk_size` is
+            not positive.
 
     Example:
 
@@ -55,41 +58,50 @@ class NTXent(Comparison):
 
     needs = ("mask",)
 
-    def __init__(self, temperature=0.1, name="nt_xent", **kwargs):
+    def __init__(
+        self, temperature=0.1, chunk_size=None, name="nt_xent", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
+        chunks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
         self.temperature = temperature
 
     def call(self, y_true, y_pred, mask=None, padding=None):
-        return nt_xent(y_true, y_pred, self.temperature, mask)
+        return nt_xent(y_true, y_pred, self.temperature, mask, self.chunk_size)
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
+        own = {"temperature": self.temperature, "chunk_size": self.chunk_size}
+        return {**super().get_config(), **own}
 
 
 @keras_xkd_export("keras_xkd.losses.nt_xent")
-def nt_xent(y_true, y_pred, temperature=0.1, mask=None):
+def nt_xent(y_true, y_pred, temperature=0.1, mask=None, chunk_size=None):
     """Computes `NTXent`; see there."""
     checks.check_temperature(temperature)
     one, two = numerics.upcast(y_true, y_pred)
     checks.check_rows(one, two, same_width=True)
-    valid = numerics.validity(mask, one)
-    one = numerics.unit(numerics.keep_rows(valid, one))
-    two = numerics.unit(numerics.keep_rows(valid, two))
-    across = ops.matmul(one, ops.transpose(two)) / temperature
-    positive = ops.diagonal(across)
-    itself = ops.eye(ops.shape(one)[0], dtype=one.dtype) > 0
-    values = [
-        _among_others(views, logits, valid, itself, temperature) - positive
-        for views, logits in ((one, across), (two, ops.transpose(across)))
-    ]
-    return (values[0] + values[1]) / 2 * valid
+    valid, one, two = numerics.unit_rows(mask, one, two)
+    index = ops.arange(ops.shape(one)[0], dtype="int32")
 
+    def product(rows, candidates):
+        return numerics.products(rows, candidates) / temperature
 
-def _among_others(views, across, valid, itself, temperature):
-    """The normalisers of one side's views."""
-    within = ops.matmul(views, ops.transpose(views)) / temperature
-    within = ops.where(itself, numerics.NEVER, within)
-    logits = ops.concatenate([across, within], axis=1)
-    candidates = ops.concatenate([valid, valid])[None] > 0
-    return ops.logsumexp(ops.where(candidates, logits, numerics.NEVER), axis=1)
+    def normalizer(rows, across, same, rows_index):
+        itself = rows_index[:, None] == index[None]
+        within = ops.where(itself, numerics.NEVER, product(rows, same))
+        logits = ops.concatenate([across, within], axis=1)
+        return numerics.log_total(logits, ops.concatenate([valid, valid]))
+
+    def contrast(one_rows, two_rows, one, two, rows_index):
+        across = product(one_rows, two)
+        # Of all rows, one product serves both sides.
+        back = product(two_rows, one) if chunk_size else ops.transpose(across)
+        values = normalizer(one_rows, across, one, rows_index)
+        values = (values + normalizer(two_rows, back, two, rows_index)) / 2
+        if chunk_size is None:
+            return values - ops.diagonal(across)
+        return values - ops.sum(one_rows * two_rows, axis=1) / temperature
+
+    sides = (one, two)
+    return chunks.by_rows(contrast, sides, sides, (index,), chunk_size) * valid

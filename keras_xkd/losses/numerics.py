@@ -29,6 +29,16 @@ def keep_rows(valid, x):
     return ops.where(valid[:, None] > 0, x, ops.zeros_like(x))
 
 
+def products(rows, columns):
+    """The products of all pairs. `ops.matmul` has float32 results on torch."""
+    return rows @ ops.transpose(columns)
+
+
+def log_total(logits, valid):
+    """Logarithm of each row's sum of exponentials, of the valid columns."""
+    return ops.logsumexp(ops.where(valid[None] > 0, logits, NEVER), axis=1)
+
+
 def safe_divide(x, y):
     """`x / y`, and `x` where `y` is 0, with a finite gradient."""
     return x / ops.where(y > 0, y, ops.ones_like(y))
@@ -40,6 +50,12 @@ def unit(x):
     return x * ops.rsqrt(
         ops.where(square > 1e-24, square, ops.ones_like(square))
     )
+
+
+def unit_rows(mask, *sides):
+    """`validity` of `mask`, and each side's rows: zero or of length one."""
+    valid = validity(mask, sides[0])
+    return valid, *(unit(keep_rows(valid, side)) for side in sides)
 
 
 def smooth_l1(x):

@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
+from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
 
@@ -24,6 +25,7 @@ class ProbabilisticTransfer(Comparison):
     the batch size here. The widths of teacher and student may differ.
 
     Args:
+        chunk_size: Rows that are compared at a time, see `InfoNCE`.
         name: Name of the loss.
         **kwargs: `output` (`"features"` by default), `reduction` and
             `dtype`, see `Comparison`.
@@ -38,7 +40,8 @@ class ProbabilisticTransfer(Comparison):
         One value per sample, shape `(batch,)`, before the reduction.
 
     Raises:
-        ValueError: If an input has not two axes or the batches differ.
+        ValueError: If an input has not two axes, the batches differ, or
+            `chunk_size` is not positive.
 
     Example:
 
@@ -57,29 +60,38 @@ class ProbabilisticTransfer(Comparison):
     needs = ("mask",)
     same_width = False
 
-    def __init__(self, name="probabilistic_transfer", **kwargs):
+    def __init__(
+        self, chunk_size=None, name="probabilistic_transfer", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
+        chunks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
 
     def call(self, y_true, y_pred, mask=None, padding=None):
-        return probabilistic_transfer(y_true, y_pred, mask)
+        return probabilistic_transfer(y_true, y_pred, mask, self.chunk_size)
+
+    def get_config(self):
+        return {**super().get_config(), "chunk_size": self.chunk_size}
 
 
 @keras_xkd_export("keras_xkd.losses.probabilistic_transfer")
-def probabilistic_transfer(y_true, y_pred, mask=None):
+def probabilistic_transfer(y_true, y_pred, mask=None, chunk_size=None):
     """Computes `ProbabilisticTransfer`; see there."""
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)
-    valid = numerics.validity(mask, s)
-    log_t = _log_neighbourhoods(t, valid)
-    log_s = _log_neighbourhoods(s, valid)
-    values = ops.exp(log_t) * (log_t - log_s) * valid[None]
-    return ops.sum(values, axis=1) * valid
+    valid, t, s = numerics.unit_rows(mask, t, s)
 
+    def log_neighbourhoods(rows, candidates):
+        similarity = (numerics.products(rows, candidates) + 1) / 2
+        # Opposite rows have similarity 0; the bound is the authors' epsilon.
+        log = ops.log(ops.maximum(similarity, 1e-7))
+        log = ops.where(valid[None] > 0, log, numerics.NEVER)
+        return log - ops.logsumexp(log, axis=1, keepdims=True)
 
-def _log_neighbourhoods(x, valid):
-    x = numerics.unit(numerics.keep_rows(valid, x))
-    similarity = (ops.matmul(x, ops.transpose(x)) + 1) / 2
-    # Opposite rows have similarity 0; the bound is the authors' epsilon.
-    log = ops.log(ops.maximum(similarity, 1e-7))
-    candidates = ops.where(valid[None] > 0, log, numerics.NEVER)
-    return candidates - ops.logsumexp(candidates, axis=1, keepdims=True)
+    def divergence(t_rows, s_rows, t, s):
+        log_t = log_neighbourhoods(t_rows, t)
+        log_s = log_neighbourhoods(s_rows, s)
+        return ops.sum(ops.exp(log_t) * (log_t - log_s) * valid[None], axis=1)
+
+    values = chunks.by_rows(divergence, (t, s), (t, s), chunk_size=chunk_size)
+    return values * valid
