@@ -24,7 +24,7 @@ DEVICES = ("auto", "cpu")
 STEPS = {"mlp": 1000, "conv": 40, "transformer": 40}
 TURN = {"mlp": 50, "conv": 2, "transformer": 2}
 # Single steps whose losses are compared; they also warm up.
-CURVE = 20
+CURVE = {"mlp": 20, "conv": 8, "transformer": 8}
 # Batches that make an epoch, and samples that test the student.
 BATCHES, TESTS = 16, 256
 
@@ -46,6 +46,7 @@ def compare(
     timeout=900,
     quick=False,
     report=print,
+    after_each=None,
 ):
     """Trains the same on several backends, and compares time and results.
 
@@ -72,6 +73,7 @@ def compare(
         timeout: Seconds that a process may take for one answer.
         quick: Whether to take tiny networks and a few steps: a smoke run.
         report: Called with a line of text whenever something was done.
+        after_each: Called with the results so far after every method and size.
 
     Returns:
         A dict with `settings`; `workers`, what each backend ran on; `cases`, a
@@ -108,7 +110,12 @@ def compare(
     if quick:
         options["tiny"] = True
     launch = {"cores": cores, "device": device, "timeout": timeout}
-    results = {"settings": {**options, **launch}, "workers": {}, "cases": []}
+    results = {
+        "seeds": seeds,
+        "settings": {**options, **launch},
+        "workers": {},
+        "cases": [],
+    }
     for each in sizes:
         plan = _plan(each, steps, epochs, turn, quick)
         for method in methods:
@@ -128,12 +135,14 @@ def compare(
             results["cases"].append(
                 {**case, **summarise(measured), "errors": team.errors}
             )
+            if after_each:
+                after_each(results)
     return results
 
 
 def _plan(size, steps, epochs, turn, quick):
     """How many steps are taken, and how."""
-    plan = {"curve": CURVE, "batches": BATCHES, "tests": TESTS}
+    plan = {"curve": CURVE[size], "batches": BATCHES, "tests": TESTS}
     if quick:
         plan = {"curve": 3, "batches": 4, "tests": 20}
     if steps is not None and epochs is not None:
@@ -192,13 +201,17 @@ def run(
     """
     figure.check_matplotlib()
     options = {k: v for k, v in options.items() if v is not None}
+
+    def write(results):
+        # After every case: an interrupt loses one only.
+        return backends_report.write(results, output, arguments)
+
     try:
-        results = compare(seeds=seeds, quick=quick, **options)
+        results = compare(seeds=seeds, quick=quick, after_each=write, **options)
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    results["seeds"] = list(seeds)
-    print(f"\n{backends_report.text(results)}")
-    for path in backends_report.write(results, output, arguments):
+    print(f"\n{backends_report.text(results)}\n")
+    for path in write(results):
         print(f"Written: {path}")
     if not any(case["backends"] for case in results["cases"]):
         raise SystemExit("No backend finished.")

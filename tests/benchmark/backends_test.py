@@ -141,6 +141,20 @@ def test_wrong_arguments(arguments, message, monkeypatch):
         backends.compare(**arguments)
 
 
+def test_an_interrupt_loses_one_case_only(fakes, tmp_path):
+    def report(line):
+        if line.startswith("amid, mlp, seed"):
+            raise KeyboardInterrupt
+
+    fakes.setattr(
+        backends, "compare", functools.partial(backends.compare, report=report)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        backends.run([0], tmp_path, quick=True, methods=["kd", "amid"])
+    (case,) = json.loads((tmp_path / "backends.json").read_text())["cases"]
+    assert case["method"] == "kd"
+
+
 def test_how_many_steps(fakes):
     """Whole turns, at least as many steps as were asked for."""
     quiet = {"backends": ["jax"], "report": lambda line: None}
