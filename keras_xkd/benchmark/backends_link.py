@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,7 @@ class Worker:
         """Ends the process. Can be called again."""
         if self._log.closed:
             return
-        self._process.kill()  # It has nothing to tidy up.
+        self._kill()
         self._process.wait()
         self._process.stdout.close()
         self._log.close()
@@ -101,6 +102,13 @@ class Worker:
 
     def _expire(self):
         self._expired = True
+        self._kill()
+
+    def _kill(self):
+        """Ends it, and what it started: `torch.compile` has processes too."""
+        if self._process.returncode is None and hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def _died(self):
@@ -108,7 +116,7 @@ class Worker:
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:  # It only closed its output.
-            self._process.kill()
+            self._kill()
             code = self._process.wait()
         if self._expired:
             how = f"did not answer within {self.timeout:g} s and was stopped"
