@@ -1,5 +1,7 @@
 """A training loop written by hand in plain JAX."""
 
+import inspect
+
 import keras
 
 from keras_xkd.benchmark import loop_math
@@ -57,10 +59,10 @@ def make(work, native=False):
                     layers[name], work.shape, *own, value, training
                 )
             else:
-                options = {}
                 if isinstance(value, dict):
                     value = {n: value[n] for n in layers[name].input}
-                    options["training"] = training
+                call = inspect.signature(layers[name].call).parameters
+                options = {"training": training} if "training" in call else {}
                 outputs, moved = layers[name].stateless_call(
                     *own, value, **options
                 )

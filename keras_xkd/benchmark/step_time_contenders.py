@@ -79,6 +79,7 @@ def fitting(model, work):
         logs = model.fit(data, verbose=0, shuffle=False).history
         return logs["loss"][0]
 
+    epoch.model, epoch.work = model, work
     return epoch
 
 
