@@ -17,8 +17,8 @@ match keras.backend.backend():
     case "jax":
         from keras_xkd.backend.jax_data import as_dataset
         from keras_xkd.backend.jax_replicas import by_replica
-        from keras_xkd.backend.jax_replicas import check_distribution
         from keras_xkd.backend.jax_replicas import gather
+        from keras_xkd.backend.jax_replicas import is_first_process
         from keras_xkd.backend.jax_replicas import replica_count
         from keras_xkd.backend.jax_replicas import replica_total
         from keras_xkd.backend.jax_state import KeepsState
@@ -28,8 +28,8 @@ match keras.backend.backend():
     case "tensorflow":
         from keras_xkd.backend.tensorflow_data import as_dataset
         from keras_xkd.backend.tensorflow_replicas import by_replica
-        from keras_xkd.backend.tensorflow_replicas import check_distribution
         from keras_xkd.backend.tensorflow_replicas import gather
+        from keras_xkd.backend.tensorflow_replicas import is_first_process
         from keras_xkd.backend.tensorflow_replicas import replica_count
         from keras_xkd.backend.tensorflow_replicas import replica_total
         from keras_xkd.backend.tensorflow_trainer import BackendTrainer
@@ -39,8 +39,8 @@ match keras.backend.backend():
     case "torch":
         from keras_xkd.backend.torch_data import as_dataset
         from keras_xkd.backend.torch_replicas import by_replica
-        from keras_xkd.backend.torch_replicas import check_distribution
         from keras_xkd.backend.torch_replicas import gather
+        from keras_xkd.backend.torch_replicas import is_first_process
         from keras_xkd.backend.torch_replicas import replica_count
         from keras_xkd.backend.torch_replicas import replica_total
         from keras_xkd.backend.torch_trainer import BackendTrainer

@@ -4,13 +4,28 @@ With `keras.distribution` a step sees the whole batch, and XLA moves what has
 to be moved: there is one replica.
 """
 
+import warnings
+
 import jax
 import keras
 import numpy as np
 
 
 def check_distribution():
-    """Raises where `keras.distribution` would do nothing. Here it works."""
+    """Warns where several processes would train by themselves."""
+    processes = jax.process_count()
+    if processes > 1 and keras.distribution.distribution() is None:
+        warnings.warn(
+            f"There are {processes} processes, but each trains by itself. Call "
+            "`keras.distribution.set_distribution` before the networks are "
+            "made.",
+            stacklevel=2,
+        )
+
+
+def is_first_process():
+    """Whether this process writes files."""
+    return jax.process_index() == 0
 
 
 def replica_count():

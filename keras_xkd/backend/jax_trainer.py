@@ -4,6 +4,7 @@ import keras
 from jax.interpreters import partial_eval
 from keras import ops
 
+from keras_xkd.backend import jax_replicas as replicas
 from keras_xkd.backend.jax_state import KeepsState
 
 
@@ -22,7 +23,8 @@ class BackendTrainer(KeepsState):
     """The training and test steps of a `Distiller` on JAX."""
 
     def check_devices(self, on_nonfinite):
-        """Raises if the distribution that is set cannot train this model."""
+        """Warns if the processes that there are cannot train this model."""
+        replicas.check_distribution()
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_state, metrics = state

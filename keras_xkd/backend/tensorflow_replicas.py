@@ -39,6 +39,11 @@ def _replica():
     return context
 
 
+def is_first_process():
+    """Whether this process writes files. There is one."""
+    return True
+
+
 def replica_count():
     """Number of replicas that run the present step."""
     context = _replica()

@@ -35,6 +35,11 @@ def check_distribution():
         )
 
 
+def is_first_process():
+    """Whether this process writes files."""
+    return replica_count() == 1 or dist.get_rank() == 0
+
+
 def replica_count():
     """Number of processes that share a batch."""
     if not dist.is_available() or not dist.is_initialized():

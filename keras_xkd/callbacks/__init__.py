@@ -1,9 +1,11 @@
 """Callbacks for distillation."""
 
+from keras_xkd.callbacks.backup_and_restore import BackupAndRestore
 from keras_xkd.callbacks.loss_weight_schedule import LossWeightSchedule
 from keras_xkd.callbacks.student_checkpoint import StudentCheckpoint
 
 __all__ = [
+    "BackupAndRestore",
     "LossWeightSchedule",
     "StudentCheckpoint",
 ]

@@ -1,6 +1,7 @@
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.backend import is_first_process
 
 
 @keras_xkd_export("keras_xkd.callbacks.StudentCheckpoint")
@@ -8,7 +9,8 @@ class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
     """Saves the student alone, without its teachers.
 
     What is saved is the network that was passed as `student`: loading it
-    needs neither the teacher nor this package.
+    needs neither the teacher nor this package. Of several processes the first
+    one saves.
 
     Example:
 
@@ -34,3 +36,11 @@ class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
     def model(self):
         distiller = super().model
         return None if distiller is None else distiller.roles[distiller.main]
+
+    def on_train_batch_end(self, batch, logs=None):
+        if is_first_process():
+            super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if is_first_process():
+            super().on_epoch_end(epoch, logs)

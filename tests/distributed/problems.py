@@ -41,8 +41,8 @@ def data(rows=BATCH * BATCHES):
 
 def network(modality, outputs=CLASSES, width=6):
     inputs = keras.Input((6 if modality == "audio" else 5,), name=modality)
-    x = layers.Dense(width, activation="tanh")(inputs)
-    return keras.Model(inputs, layers.Dense(outputs)(x), name=f"of_{modality}")
+    hidden = layers.Dense(width, activation="tanh", name=f"hidden_{modality}")
+    return keras.Model(inputs, layers.Dense(outputs)(hidden(inputs)))
 
 
 def encoder(modality, width=6):
@@ -86,12 +86,12 @@ class Spread(distillers.Distiller):
 TASK = "sparse_categorical_crossentropy"
 
 
-def cross_modal(loss, task=TASK, **kwargs):
+def cross_modal(loss, task=TASK, rate=0.1, **kwargs):
     distiller = distillers.CrossModalDistiller(
         student=network("audio"), teacher=network("image")
     )
     distiller.compile(
-        keras.optimizers.SGD(0.1, **kwargs), task, loss, metrics=["accuracy"]
+        keras.optimizers.SGD(rate, **kwargs), task, loss, metrics=["accuracy"]
     )
     return distiller
 
@@ -193,11 +193,13 @@ PROBLEMS = {
         "labels present",
     ),
     "crd_queue": (
-        lambda: cross_modal(CRD(queue=32, embedding_dim=4)),
+        lambda: cross_modal(CRD(queue=32, embedding_dim=4), rate=0.01),
         "labels present",
     ),
     "crd_bank": (
-        lambda: cross_modal(CRD(samples=80, negatives=16, embedding_dim=4)),
+        lambda: cross_modal(
+            CRD(samples=80, negatives=16, embedding_dim=4), rate=0.01
+        ),
         "labels sample_id",
     ),
     "rkd": (

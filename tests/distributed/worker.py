@@ -31,7 +31,7 @@ def set_up():
                 (COUNT // 2, 2), ["batch", "model"], jax.devices()
             )
             layout = keras.distribution.LayoutMap(mesh)
-            layout["of_audio.*kernel"] = (None, "model")
+            layout["hidden_.*kernel"] = (None, "model")
             distribution = keras.distribution.ModelParallel(
                 layout_map=layout, batch_dim_name="batch"
             )
@@ -64,21 +64,22 @@ def rank_and_size():
     return 0, 1
 
 
+def _share(batch, uneven):
+    rank, size = rank_and_size()
+    rows = len(keras.tree.flatten(batch)[0])
+    bounds = np.linspace(0, rows, size + 1).astype(int)
+    if uneven and size > 1:
+        bounds[1:-1] = np.minimum(bounds[1:-1] + 1, rows)
+    start, stop = bounds[rank : rank + 2]
+    return keras.tree.map_structure(lambda v: v[start:stop], batch)
+
+
 class Share(keras.utils.PyDataset):
     """The samples of every batch that this process trains with."""
 
     def __init__(self, batches, uneven=False):
         super().__init__()
-        rank, size = rank_and_size()
-        rows = len(keras.tree.flatten(batches[0])[0])
-        bounds = np.linspace(0, rows, size + 1).astype(int)
-        if uneven and size > 1:
-            bounds[1:-1] += 2
-        start, stop = bounds[rank : rank + 2]
-        self.batches = [
-            keras.tree.map_structure(lambda v: v[start:stop], batch)
-            for batch in batches
-        ]
+        self.batches = [_share(batch, uneven) for batch in batches]
 
     def __len__(self):
         return len(self.batches)
@@ -104,7 +105,8 @@ def train(name, scope):
     with scope.scope() if scope else contextlib.nullcontext():
         distiller = problems.make(name)
     uneven = "XKD_UNEVEN" in os.environ
-    batches = dataset(problems.batches(name), uneven)
+    rows = int(os.environ.get("XKD_ROWS", problems.BATCH * problems.BATCHES))
+    batches = dataset(problems.batches(name, rows), uneven)
     history = distiller.fit(
         batches, epochs=problems.EPOCHS, verbose=0, shuffle=False
     )

@@ -1,0 +1,51 @@
+"""What is learned does not depend on the devices: every engine, every method.
+
+The weights after 20 steps, the loss terms and metrics of every epoch and of an
+evaluation, against the same training on one device.
+"""
+
+import keras
+import pytest
+
+from tests.distributed import launch
+from tests.distributed import problems
+
+BACKEND = keras.backend.backend()
+TOLERANCE = 1e-5
+# Engine and number of processes; the first is the one that is always tested.
+ENGINES = {
+    "jax": [("data:8", 1), ("model:8", 1), ("processes", 2)],
+    "tensorflow": [("mirrored:2", 1), ("mirrored:4", 1)],
+    "torch": [("group", 2), ("group", 3)],
+}[BACKEND]
+# Two players, a queue, a contrast with absent samples.
+QUICK = ["amid", "cmd_queue", "contrast_masked"]
+
+
+def check(folder, engine, processes, names, **extra):
+    (alone,) = launch.run("alone", folder, names, **extra)
+    found = launch.run(engine, folder, names, processes, **extra)
+    assert len(found) == processes
+    for of_process in found:
+        apart = launch.differences(of_process, alone)
+        too_far = {k: v for k, v in apart.items() if not v <= TOLERANCE}
+        assert not too_far
+
+
+def test_engine(tmp_path):
+    check(tmp_path, *ENGINES[0], QUICK)
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("engine, processes", ENGINES)
+def test_all_methods(engine, processes, tmp_path):
+    check(tmp_path, engine, processes, list(problems.PROBLEMS))
+
+
+# JAX shares batches that can be divided by the number of devices only.
+@pytest.mark.distributed
+@pytest.mark.parametrize("engine, processes", ENGINES[: BACKEND != "jax"])
+def test_uneven_batches(engine, processes, tmp_path):
+    rows = "68" if BACKEND == "torch" else "65"  # The last batch: 4, 1.
+    extra = {"XKD_ROWS": rows, "XKD_UNEVEN": "1"}
+    check(tmp_path, engine, processes, list(problems.PROBLEMS), **extra)
