@@ -20,9 +20,10 @@ from keras_xkd.benchmark.names import METHODS
 from keras_xkd.benchmark.names import SIZES
 
 DEVICES = ("auto", "cpu")
-# Measured steps, and those that a backend takes in one turn.
-STEPS = {"mlp": 1000, "conv": 40, "transformer": 40}
-TURN = {"mlp": 50, "conv": 2, "transformer": 2}
+# Measured steps, and those that a backend takes in one turn. A turn is an epoch
+# of `fit`, whose beginning and end (up to 30 ms) should not weigh.
+STEPS = {"mlp": 3000, "conv": 60, "transformer": 60}
+TURN = {"mlp": 200, "conv": 4, "transformer": 4}
 # Single steps whose losses are compared; they also warm up.
 CURVE = {"mlp": 20, "conv": 8, "transformer": 8}
 # Batches that make an epoch, and samples that test the student.
@@ -60,10 +61,10 @@ def compare(
         size: Size of the networks, one or several of `names.SIZES`.
         seeds: Seeds of weights and data.
         steps: Measured steps of each training, rounded up to whole turns; by
-            default 1000 with the small networks, else 40.
+            default 3000 with the small networks, else 60.
         epochs: The same as a number of epochs, of 16 batches each.
         turn: Steps that a backend takes before it is the next one's turn, by
-            default 50 with the small networks, else 2.
+            default 200 with the small networks, else 4.
         batch_size: Samples in a batch, by default that of the size.
         optimizer: Name of the optimizer.
         dtype: Name of a dtype policy, such as `"mixed_float16"`.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_xkd.benchmark import figure
-from keras_xkd.benchmark.backends_results import apart
+from keras_xkd.benchmark.backends_results import curve
 
 COLORS = {
     "jax": figure.BLUE,
@@ -21,8 +21,8 @@ def draw(cases):
     for case, (times, losses, differences) in zip(cases, axes, strict=True):
         title = f"{case['method']}, {case['size']}: ms a step"
         _draw_times(times, case["backends"], title)
-        _draw_losses(losses, case["backends"])
-        _draw_differences(differences, case["backends"])
+        _draw_losses(losses, case["backends"], case["plan"])
+        _draw_differences(differences, case["backends"], case["plan"])
     for axis in axes[-1, 1:]:
         axis.set_xlabel("step")
     return picture
@@ -56,35 +56,36 @@ def _draw_times(axis, backends, title):
     axis.grid(axis="x", alpha=0.3)
 
 
-def _draw_losses(axis, backends):
+def _draw_losses(axis, backends, plan):
     # Later lines are thinner: equal ones would hide each other.
     for place, (name, own) in enumerate(backends.items()):
-        for seed, losses in enumerate(own["losses"]):
+        steps, losses = curve(own, plan)
+        for seed, line in enumerate(losses):
             axis.plot(
-                range(1, len(losses) + 1),
-                losses,
+                steps,
+                line,
                 color=COLORS[name],
                 linewidth=6 - 2 * place,
                 alpha=0.6,
                 label="" if seed else name,
             )
-    axis.set_title("loss of the first steps", loc="left")
-    axis.locator_params(axis="x", integer=True)
+    axis.set_title("loss", loc="left")
+    axis.set_xscale("log")
     axis.legend(frameon=False, fontsize=8)
     axis.grid(axis="y", alpha=0.3)
 
 
-def _draw_differences(axis, backends):
+def _draw_differences(axis, backends, plan):
     if len(backends) < 2:
         axis.set_axis_off()
         return
-    values = apart(backends)
+    curves = [curve(own, plan) for own in backends.values()]
+    values = np.ptp([losses for _, losses in curves], axis=0).max(axis=0)
     # No difference at all has no place on a logarithmic axis.
-    steps = np.arange(1, len(values) + 1)[values > 0]
-    values = values[values > 0]
+    steps, values = curves[0][0][values > 0], values[values > 0]
     axis.plot(steps, values, ".-", color=figure.GREY)
     axis.set_title("largest difference of losses", loc="left")
-    axis.locator_params(axis="x", integer=True)
+    axis.set_xscale("log")
     if len(values):
         axis.set_yscale("log")
         ends = np.log10([values.min(), values.max()])

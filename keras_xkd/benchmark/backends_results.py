@@ -23,7 +23,8 @@ def summarise(measured):
           `parameters`; `batch_size`; `host_memory`, `training_memory` (what it
           grew by since the imports) and `device_memory`: bytes at most, of the
           first seed; `losses`: of the first steps, for each seed;
-          `final_loss`: mean of the last turn, for each seed; `accuracy`.
+          `turn_losses`: the mean of each turn, the last of which is the
+          `final_loss`; `accuracy`.
         - `ratios`: for each pair of backends, the ratio of their medians, with
           a 95 % interval: turns that were taken side by side are drawn
           together.
@@ -66,6 +67,7 @@ def _backend(seeds):
         "training_memory": growth,
         "device_memory": end["device_memory"],
         "losses": [[step["loss"] for step in s["steps"]] for s in seeds],
+        "turn_losses": [[turn["loss"] for turn in s["turns"]] for s in seeds],
         "final_loss": [seed["turns"][-1]["loss"] for seed in seeds],
         "accuracy": [seed["end"]["accuracy"] for seed in seeds],
     }
@@ -95,10 +97,20 @@ def differences(backends):
     }
 
 
-def apart(backends):
-    """For every one of the first steps, the largest difference of the losses.
+def curve(own, plan):
+    """The losses of a backend over all its steps.
 
-    Over all pairs of backends and all seeds; an array.
+    Args:
+        own: The result of a backend.
+        plan: How many steps were taken, and how.
+
+    Returns:
+        `(steps, losses)`: the first steps one by one, then each turn by its
+        mean, at its last step; `losses` has a row for each seed.
     """
-    losses = np.array([own["losses"] for own in backends.values()])
-    return np.ptp(losses, axis=0).max(axis=0)
+    first = np.arange(1, plan["curve"] + 1)
+    turn = plan["turn"]
+    # One turn that is not measured lies between.
+    turns = plan["curve"] + turn * np.arange(2, plan["turns"] + 2)
+    losses = np.concatenate([own["losses"], own["turn_losses"]], axis=1)
+    return np.concatenate([first, turns]), losses

@@ -81,6 +81,7 @@ def train(team, case, seeds, options):
     for seed in seeds:
         title = f"{case['method']}, {case['size']}, seed {seed}"
         turns = []
+        team.report(f"{title}: making networks and data")
         made = team.each("prepare", seed=seed, **work)
         team.report(f"{title}: the first step, with compilation")
         told = "{seconds:.2f} s, loss {loss:.6g}".format_map

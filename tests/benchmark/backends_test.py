@@ -9,6 +9,7 @@ import pytest
 from keras_xkd.benchmark import backends
 from keras_xkd.benchmark import backends_link
 from keras_xkd.benchmark import workloads
+from keras_xkd.benchmark.backends_results import curve
 from keras_xkd.benchmark.backends_team import Team
 from keras_xkd.benchmark.names import BACKENDS
 from keras_xkd.benchmark.names import METHODS
@@ -55,6 +56,9 @@ def test_everything_is_compared(fakes, tmp_path, capsys):
     expected = [1.0, 1 / 2 + 0.002, 1 / 3 + 0.004]
     np.testing.assert_allclose(own["losses"], [expected, expected])
     np.testing.assert_allclose(own["final_loss"], [1 / 13 + 0.024] * 2)
+    steps, losses = curve(own, case["plan"])
+    assert steps.tolist() == [1, 2, 3, 7, 9, 11, 13]
+    np.testing.assert_allclose(losses[1], 1 / steps + 0.002 * (steps - 1))
     for pair, expected in [("torch / jax", 4), ("torch / tensorflow", 2)]:
         found = case["ratios"][pair]
         np.testing.assert_allclose(list(found.values()), expected)
