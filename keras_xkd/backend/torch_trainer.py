@@ -50,9 +50,14 @@ class BackendTrainer(TrainsTogether):
         gradients = self.fill_gradients(gradients, variables)
         gradients = self.gradients_of_all(gradients, x)
         with torch.no_grad():
-            if guarded and not _all_finite(totals):
+            if guarded and not _finite_everywhere(totals):
                 for variable, old in zip(state, before, strict=True):
                     variable.assign(old)
+                if _finite(totals):
+                    raise ValueError(
+                        "The loss of another process is not finite. No weight "
+                        "was changed in this step."
+                    )
             else:
                 self.optimizer.apply(gradients, variables)
             return self.record(report, totals, x, y, sample_weight)
@@ -68,10 +73,13 @@ class BackendTrainer(TrainsTogether):
             self.train_function = _checked(self, self.train_function)
 
 
-def _all_finite(totals):
-    """Whether the totals are finite, in every process."""
-    finite = torch.isfinite(torch.stack(totals)).all()
-    (bad,) = replicas.replica_total((~finite).to(torch.float32))
+def _finite(totals):
+    return torch.isfinite(torch.stack(totals)).all()
+
+
+def _finite_everywhere(totals):
+    """Whether the totals of all processes are finite."""
+    (bad,) = replicas.replica_total((~_finite(totals)).to(torch.float32))
     return not bad
 
 

@@ -58,10 +58,10 @@ def finish(workers, timeout=900):
     return printed
 
 
-def run(engine, folder, names, processes=1, **extra):
+def run(engine, folder, names, processes=1, script=WORKER, **extra):
     """What each process of an engine has found: dicts of arrays."""
     path = pathlib.Path(folder) / f"{engine.replace(':', '_')}_{processes}"
-    finish(start(engine, [path, *names], processes=processes, **extra))
+    finish(start(engine, [path, *names], script, processes, **extra))
     found = []
     for rank in range(processes):
         with np.load(f"{path}.{rank}.npz") as file:

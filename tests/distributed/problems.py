@@ -231,6 +231,12 @@ def make(name):
     """A compiled distiller whose weights do not depend on where it runs."""
     keras.utils.set_random_seed(0)
     distiller = PROBLEMS[name][0]()
+    fill(distiller)
+    return distiller
+
+
+def fill(distiller):
+    """Gives all networks weights that do not depend on the backend."""
     rng = np.random.default_rng(1)
     for variable in distiller.variables:
         if "seed" in variable.name or "loss_weight" in variable.path:
@@ -238,7 +244,6 @@ def make(name):
         if variable.name == "normalizer":
             continue
         variable.assign(rng.normal(0, 0.5, variable.shape))
-    return distiller
 
 
 def batches(name, rows=BATCH * BATCHES, size=BATCH):

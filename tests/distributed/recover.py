@@ -4,7 +4,6 @@
 PyTorch by `torchrun`. Writes `weights.npz` and the epochs trained.
 """
 
-import contextlib
 import json
 import os
 import pathlib
@@ -56,7 +55,7 @@ def set_up():
 def main(folder, epochs, last=None):
     scope = set_up()
     folder = pathlib.Path(folder)
-    with scope.scope() if scope else contextlib.nullcontext():
+    with worker.within(scope):
         distiller = problems.make("amid")
     callbacks = [BackupAndRestore(folder / "backup", delete_checkpoint=False)]
     if last is not None:

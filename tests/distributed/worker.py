@@ -58,6 +58,10 @@ def set_up():
     return None
 
 
+def within(scope):
+    return scope.scope() if scope else contextlib.nullcontext()
+
+
 def rank_and_size():
     if ENGINE in ("group", "processes"):
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -102,7 +106,7 @@ def dataset(batches, uneven=False):
 
 
 def train(name, scope):
-    with scope.scope() if scope else contextlib.nullcontext():
+    with within(scope):
         distiller = problems.make(name)
     uneven = "XKD_UNEVEN" in os.environ
     rows = int(os.environ.get("XKD_ROWS", problems.BATCH * problems.BATCHES))
