@@ -32,7 +32,8 @@ def text(results):
         parts.append(_speed(cases))
     several = [case for case in cases if case["ratios"]]
     if several:
-        parts += [_ratios(several), _differences(several)]
+        adaptive = results["settings"]["optimizer"] != "sgd"
+        parts += [_ratios(several), _differences(several, adaptive)]
     parts += [
         f"{case['method']}, {case['size']}, {backend} is missing: {error}"
         for case in results["cases"]
@@ -93,7 +94,7 @@ def _ratios(cases):
     return f"{table(header, rows)}\nIn brackets: 95 % interval."
 
 
-def _differences(cases):
+def _differences(cases, adaptive):
     rows = []
     for case in cases:
         found = case["differences"]
@@ -112,7 +113,13 @@ def _differences(cases):
         "loss, end",
         "accuracy, points",
     ]
-    return table(header, rows)
+    note = ""
+    if adaptive:
+        note = (
+            "\nOptimizers such as Adam enlarge differences of rounding in the "
+            "long run; `--optimizer sgd`\nshows whether the backends agree."
+        )
+    return table(header, rows) + note
 
 
 def _mebibytes(count):

@@ -2,6 +2,7 @@
 
 import argparse
 
+from keras_xkd.benchmark.contrast_growth_names import LOSSES
 from keras_xkd.benchmark.names import BACKENDS
 from keras_xkd.benchmark.names import METHODS
 from keras_xkd.benchmark.names import SIZES
@@ -60,17 +61,18 @@ OPTIONS = {
         "--backends": _some(BACKENDS, "all that are installed"),
         "--size": _some(SIZES, "mlp"),
         "--steps": _number(
-            "measured steps of each training (default: 1000 with mlp, else 40)"
+            "measured steps of each training (default: 3000 with mlp, else 60)"
         ),
         "--epochs": _number("the same in epochs of 16 batches"),
         "--turn": _number(
-            "steps until it is the next backend's turn (default: 50 with mlp, "
-            "else 2)"
+            "steps until it is the next backend's turn (default: 200 with mlp, "
+            "else 4)"
         ),
         "--batch-size": _number("samples in a batch"),
         "--optimizer": {
             "metavar": "NAME",
-            "help": "of Keras (default: adam)",
+            "help": "of Keras (default: adam, which enlarges differences of "
+            "rounding; sgd shows whether the backends agree)",
         },
         "--dtype": {
             "metavar": "POLICY",
@@ -106,19 +108,16 @@ OPTIONS = {
     },
     "contrast-growth": {
         "--backends": _some(BACKENDS, "that of `--backend`"),
-        "--losses": {
-            "nargs": "+",
-            "metavar": "NAME",
-            "help": "some of the losses (default: all)",
-        },
+        "--losses": _some(LOSSES),
         "--sizes": {
             **_number("of batch and queue (default: 512 1024 ... 65536)"),
             "nargs": "+",
         },
         "--width": _number("of the embeddings (default: 128)"),
-        "--chunk": _number(
-            "rows in a block of the chunked form (default: 512)"
-        ),
+        "--chunk-size": {
+            **_number("rows in a block of the chunked form (default: 512)"),
+            "dest": "chunk",
+        },
         "--limit": _number(
             "a form stops before it needs more memory (default: 8)",
             float,
@@ -139,5 +138,9 @@ backend, each in a process of its own, and compares the time of a step, the
 time of the first (which compiles), memory, losses and accuracy. Uses a GPU
 where the backend finds one, and says so. Writes backends.json and a picture
 for each size.
+
+examples:
+  ... benchmark backends --methods kd amid --size mlp conv --seeds 3
+  ... benchmark backends --dtype mixed_float16 --jit --batch-size 64
 """,
 }

@@ -8,6 +8,7 @@ import pytest
 
 from keras_xkd.benchmark import backends
 from keras_xkd.benchmark import backends_link
+from keras_xkd.benchmark import backends_report
 from keras_xkd.benchmark import workloads
 from keras_xkd.benchmark.backends_results import curve
 from keras_xkd.benchmark.backends_team import Team
@@ -69,6 +70,7 @@ def test_everything_is_compared(fakes, tmp_path, capsys):
     assert "kd, mlp, seed 1: 8 of 8 steps, ms a step: jax 1, ten" in printed
     assert "| kd, mlp        | 2.00 (2.00 to 2.00) | 4.00 (4.00" in printed
     assert "| amid, mlp                      |      0.0e+00 |" in printed
+    assert "`--optimizer sgd`" in printed
     written = json.loads((tmp_path / "backends.json").read_text())
     assert written["cases"] == results["cases"]
     assert written["seeds"] == [0, 1]
@@ -101,6 +103,30 @@ def test_nobody_finishes(fakes, tmp_path):
     with pytest.raises(SystemExit, match="No backend finished"):
         backends.run([0], tmp_path, quick=True)
     assert json.loads((tmp_path / "backends.json").read_text())["cases"]
+
+
+def test_different_devices_are_pointed_out(fakes):
+    quiet = {"report": lambda line: None}
+    results = backends.compare(
+        backends=["jax", "torch"], quick=True, optimizer="sgd", **quiet
+    )
+    text = backends_report.text(results)
+    assert "SAME KIND OF DEVICE" not in text and "--optimizer" not in text
+    gpu = {"kind": "gpu", "name": "Some GPU", "count": 1}
+    results["workers"]["torch"]["device"] = gpu
+    text = backends_report.text(results)
+    assert "SAME KIND OF DEVICE" in text
+    assert "torch 1.0 on gpu (Some GPU)" in text
+    own = results["cases"][0]["backends"]["torch"]
+    own["device_memory"] = 5 * 2**20
+    own["host_memory"] = own["training_memory"] = None  # As on Windows.
+    (row,) = [
+        line
+        for line in backends_report.text(results).splitlines()
+        if line.startswith("| kd, mlp, torch")
+    ]
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[5:8] == ["-", "-", "5"]
 
 
 def test_a_single_backend(fakes, tmp_path):
