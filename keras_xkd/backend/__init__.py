@@ -16,6 +16,7 @@ from keras_xkd.backend.padding import padding_of
 match keras.backend.backend():
     case "jax":
         from keras_xkd.backend.jax_data import as_dataset
+        from keras_xkd.backend.jax_replicas import by_itself
         from keras_xkd.backend.jax_replicas import by_replica
         from keras_xkd.backend.jax_replicas import gather
         from keras_xkd.backend.jax_replicas import is_first_process
@@ -27,6 +28,7 @@ match keras.backend.backend():
         from keras_xkd.backend.jax_trainer import outside_trace
     case "tensorflow":
         from keras_xkd.backend.tensorflow_data import as_dataset
+        from keras_xkd.backend.tensorflow_replicas import by_itself
         from keras_xkd.backend.tensorflow_replicas import by_replica
         from keras_xkd.backend.tensorflow_replicas import gather
         from keras_xkd.backend.tensorflow_replicas import is_first_process
@@ -38,6 +40,7 @@ match keras.backend.backend():
         from keras_xkd.backend.tensorflow_trainer import outside_trace
     case "torch":
         from keras_xkd.backend.torch_data import as_dataset
+        from keras_xkd.backend.torch_replicas import by_itself
         from keras_xkd.backend.torch_replicas import by_replica
         from keras_xkd.backend.torch_replicas import gather
         from keras_xkd.backend.torch_replicas import is_first_process

@@ -4,6 +4,7 @@ With `keras.distribution` a step sees the whole batch, and XLA moves what has
 to be moved: there is one replica.
 """
 
+import contextlib
 import warnings
 
 import jax
@@ -26,6 +27,21 @@ def check_distribution():
 def is_first_process():
     """Whether this process writes files."""
     return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def by_itself():
+    """What this process does alone, such as to save a model.
+
+    Keras makes variables for it, which with a distribution all processes
+    would have to make.
+    """
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
 
 
 def replica_count():

@@ -4,6 +4,7 @@ Each process sees its own samples. Its total counts as much as it has samples,
 so that the mean over the processes is the mean over the batch.
 """
 
+import contextlib
 import os
 import warnings
 
@@ -38,6 +39,11 @@ def check_distribution():
 def is_first_process():
     """Whether this process writes files."""
     return replica_count() == 1 or dist.get_rank() == 0
+
+
+def by_itself():
+    """What this process does alone. Here nothing is in the way."""
+    return contextlib.nullcontext()
 
 
 def replica_count():

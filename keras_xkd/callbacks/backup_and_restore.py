@@ -1,11 +1,11 @@
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.backend import is_first_process
+from keras_xkd.callbacks.first_process import FirstProcess
 
 
 @keras_xkd_export("keras_xkd.callbacks.BackupAndRestore")
-class BackupAndRestore(keras.callbacks.BackupAndRestore):
+class BackupAndRestore(FirstProcess, keras.callbacks.BackupAndRestore):
     """`keras.callbacks.BackupAndRestore` for one or several processes.
 
     All processes read the backup when training begins, so that all go on with
@@ -35,15 +35,3 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         super().__init__(
             backup_dir, double_checkpoint=double_checkpoint, **kwargs
         )
-
-    def on_epoch_end(self, epoch, logs=None):
-        if is_first_process():
-            super().on_epoch_end(epoch, logs)
-
-    def on_train_batch_end(self, batch, logs=None):
-        if is_first_process():
-            super().on_train_batch_end(batch, logs)
-
-    def on_train_end(self, logs=None):
-        if is_first_process():
-            super().on_train_end(logs)

@@ -1,11 +1,11 @@
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.backend import is_first_process
+from keras_xkd.callbacks.first_process import FirstProcess
 
 
 @keras_xkd_export("keras_xkd.callbacks.StudentCheckpoint")
-class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
+class StudentCheckpoint(FirstProcess, keras.callbacks.ModelCheckpoint):
     """Saves the student alone, without its teachers.
 
     What is saved is the network that was passed as `student`: loading it
@@ -36,11 +36,3 @@ class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
     def model(self):
         distiller = super().model
         return None if distiller is None else distiller.roles[distiller.main]
-
-    def on_train_batch_end(self, batch, logs=None):
-        if is_first_process():
-            super().on_train_batch_end(batch, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        if is_first_process():
-            super().on_epoch_end(epoch, logs)
