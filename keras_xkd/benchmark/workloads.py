@@ -118,6 +118,8 @@ def make(
     samples = samples or BATCHES * batch_size
     networks = _networks(method, size, shape, same_inputs)
     x, labels = data(shape, samples, seed)
+    if same_inputs:
+        x = {"audio": x["audio"]}
     distiller = _distiller(method, networks)
     set_weights(distiller, seed)
     for role, own in networks.items():
