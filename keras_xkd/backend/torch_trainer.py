@@ -2,6 +2,7 @@ import keras
 import torch
 
 from keras_xkd.backend import torch_replicas as replicas
+from keras_xkd.backend.torch_forgetting import forgetting
 from keras_xkd.backend.torch_together import TrainsTogether
 
 
@@ -13,7 +14,10 @@ def outside_trace(fn):
 def no_gradient(fn, *args, **kwargs):
     """Runs `fn` as a constant. No activation is kept."""
     with torch.no_grad():
-        return fn(*args, **kwargs)
+        if torch.compiler.is_compiling():  # It knows by itself what is read.
+            return fn(*args, **kwargs)
+        with forgetting():
+            return fn(*args, **kwargs)
 
 
 class KeepsState:
