@@ -1,6 +1,7 @@
 """The most memory that a function has at any time, beyond what was there."""
 
 import gc
+import os
 
 import keras
 
@@ -30,7 +31,7 @@ def peak(function, before=0):
     if keras.backend.backend() == "tensorflow" and on_device:
         return _tensorflow_device(function)
     result, most = function(), backends_device.host_peak()
-    return result, None if most is None else most - before
+    return result, None if most is None else max(most - before, 0)
 
 
 def _torch_device(function):
@@ -46,6 +47,7 @@ def _torch_device(function):
 def _torch_host(function):
     import torch
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # Its start and its end.
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:

@@ -95,7 +95,8 @@ def test_every_loss_is_measured(loss, monkeypatch):
     monkeypatch.setattr(contrast_growth_worker, "QUEUE_BATCH", 8)
     found = worker(loss, 4).ask("measure", size=8, limit=1e9, patience=0)
     assert found["seconds"] > 0
-    assert found["bytes"] >= 0
+    # The process may hold less than before: TensorFlow's is all we see.
+    assert found["bytes"] > 0 or BACKEND == "tensorflow"
 
 
 def test_chunks_take_less_memory():
