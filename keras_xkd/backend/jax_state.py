@@ -7,6 +7,14 @@ class KeepsState:
     the weights.
     """
 
+    def __setattr__(self, name, value):
+        if name == "_jax_state":
+            # Keras sets it in every step, and would look at every array in
+            # it for layers and variables to track.
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def make_train_function(self, force=False):
         if self.train_function is None or force:
             super().make_train_function(force)
