@@ -25,7 +25,7 @@ from keras_xkd.benchmark.table import table
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 # Batch size, steps in a block. Few steps are enough where one takes long.
-BLOCKS = {"mlp": (32, 100), "conv": (8, 4), "transformer": (4, 2)}
+BLOCKS = {"mlp": (32, 50), "conv": (8, 3), "transformer": (4, 2)}
 SAME = 0.01  # Relative difference of losses that is still the same training.
 
 
@@ -245,9 +245,11 @@ def run(
             results.append(found)
             keras.utils.clear_session()
             took = time.perf_counter() - start
-            print(f"{size}, {method}: {took:.0f} s", flush=True)
+            print(f"{size}, {method}, in {took:.0f} s:", flush=True)
+            print(table(HEADER, rows([found])), "\n", flush=True)
     lines = rows(results)
-    print(f"\n{table(HEADER, lines)}\n")
+    if len(results) > 1:
+        print(f"In all:\n\n{table(HEADER, lines)}\n")
     costs = targets.costs(results)
     if costs:
         print(f"{costs}\n")
