@@ -17,10 +17,10 @@ files, plots and the command line do not know the device. Products are computed
 in full float32: GPUs may round the factors to TensorFloat-32, whose numbers
 are not those of a processor, which the tests expect.
 
-**Benchmarks.** `benchmark backends` and `benchmark step-time`, in float32 (with
-TensorFloat-32 where that is a backend's default) and mixed_float16, as Keras
-compiles by default (JAX: XLA, PyTorch: not) and with `--jit` (PyTorch:
-torch.compile).
+**Benchmarks.** `benchmark backends` in float32 (with TensorFloat-32 where that
+is a backend's default) and mixed_float16, as Keras compiles by default (JAX:
+XLA, PyTorch: not) and with `--jit` (PyTorch: torch.compile); `benchmark
+step-time` in float32.
 
 `gpu.json` has the GPU, the driver, the counts of the tests with the names of
 those that failed, and the results of every benchmark.
@@ -44,6 +44,11 @@ FULL_FLOAT32 = {
     "NVIDIA_TF32_OVERRIDE": "0",
     "JAX_DEFAULT_MATMUL_PRECISION": "highest",
 }
+# What is small for a processor is nothing for a GPU.
+GPU_STEPS = ["--batch-size", "64"]
+GPU_TRAINING = [*GPU_STEPS, "--steps", "400", "--turn", "20"]
+GPU_TRAINING += ["--methods", "kd", "amid"]
+GPU_TRAINING += ["--size", "mlp", "conv", "transformer"]
 PROBE = (
     "import json; from keras_xkd.benchmark import backends_device as device; "
     "print(json.dumps(device.describe()))"
@@ -68,22 +73,21 @@ def plan(options):
         report = f"--junitxml={output / name}.xml"
         tests = ["-m", "pytest", "-q", "-m", "not slow", report, *options.tests]
         commands.append((name, tests, common | FULL_FLOAT32 | own))
-    size = ["--quick"] if options.cpu else ["--batch-size", "64"]
+    training, steps = GPU_TRAINING, GPU_STEPS
+    if options.cpu:
+        training = steps = ["--quick", "--methods", "kd"]
     for dtype in ("float32", "mixed_float16"):
         for jit in ([], ["--jit"]):
             name = "_".join(["backends", dtype, *(["jit"] if jit else [])])
-            steps = [] if options.cpu else ["--steps", "400", "--turn", "20"]
             arguments = ["--backends", *options.backends, "--dtype", dtype]
-            arguments += [*jit, *size, *steps]
-            arguments += ["--methods", "kd", "amid"]
-            arguments += ["--size", "mlp", "conv", "transformer"]
+            arguments += [*jit, *training]
             command = _benchmark("backends", arguments, output / name)
             commands.append((name, command, common))
-        for backend in options.backends:
-            name = f"step_time_{dtype}_{backend}"
-            arguments = ["--backend", backend, "--dtype", dtype, *size]
-            command = _benchmark("step-time", arguments, output / name)
-            commands.append((name, command, common))
+    for backend in options.backends:
+        name = f"step_time_{backend}"
+        arguments = ["--backend", backend, *steps]
+        command = _benchmark("step-time", arguments, output / name)
+        commands.append((name, command, common))
     return commands
 
 

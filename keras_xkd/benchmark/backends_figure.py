@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_results import curve
+from keras_xkd.benchmark.table import number
 
 COLORS = {
     "jax": figure.BLUE,
@@ -43,7 +44,7 @@ def _draw_times(axis, backends, title):
         )
         axis.plot(2 * [own["median"]], [place - 0.3, place + 0.3], color="k")
         axis.annotate(
-            f"{own['median']:.3g}",
+            number(own["median"]),
             (own["median"], place - 0.32),
             ha="center",
             va="bottom",

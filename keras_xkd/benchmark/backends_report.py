@@ -11,7 +11,7 @@ import numpy as np
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_figure import draw
 from keras_xkd.benchmark.backends_link import usable_cores
-from keras_xkd.benchmark.table import interval
+from keras_xkd.benchmark.table import number
 from keras_xkd.benchmark.table import table
 
 
@@ -51,8 +51,8 @@ def _speed(cases):
             rows.append(
                 [
                     title,
-                    f"{own['median']:.4g}",
-                    f"{low:.4g} to {high:.4g}",
+                    number(own["median"]),
+                    f"{number(low)} to {number(high)}",
                     f"{np.median(own['first_step']):.2f}",
                     _mebibytes(own["host_memory"]),
                     _mebibytes(own["training_memory"]),
@@ -86,9 +86,11 @@ def _ratios(cases):
         cells = [f"{case['method']}, {case['size']}"]
         for pair in pairs:
             found = case["ratios"].get(pair)
-            cells.append(
-                f"{found['ratio']:.2f} ({interval(found, 2)})" if found else "-"
-            )
+            text = "-"
+            if found:
+                ratio, *ends = map(number, found.values())
+                text = f"{ratio} ({' to '.join(ends)})"
+            cells.append(text)
         rows.append(cells)
     header = ["time of a step", *pairs]
     return f"{table(header, rows)}\nIn brackets: 95 % interval."

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_xkd.benchmark.backends_link import WorkerError
+from keras_xkd.benchmark.table import number
 
 
 class Team:
@@ -90,9 +91,9 @@ def train(team, case, seeds, options):
             steps.append(team.each("train", steps=1))
         # Keras may have to prepare for batches that follow each other.
         team.each("train", steps=plan["turn"])
-        for number in range(1, plan["turns"] + 1):
+        for done in range(1, plan["turns"] + 1):
             turns.append(team.each("train", steps=plan["turn"]))
-            if number % math.ceil(plan["turns"] / 4) == 0:
+            if done % math.ceil(plan["turns"] / 4) == 0:
                 team.report(f"{title}: {_progress(plan, turns, team.workers)}")
         end = team.each("evaluate")
         for backend in team.workers:
@@ -111,5 +112,5 @@ def _progress(plan, turns, backends):
     times = []
     for backend in backends:
         median = np.median([turn[backend]["seconds"] for turn in turns])
-        times.append(f"{backend} {1e3 * median / plan['turn']:.3g}")
+        times.append(f"{backend} {number(1e3 * median / plan['turn'])}")
     return f"{done} of {total} steps, ms a step: {', '.join(times)}"

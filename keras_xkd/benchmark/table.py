@@ -36,6 +36,18 @@ def table(header, rows):
     )
 
 
+def number(value, digits=3):
+    """A number with so many digits, and no power of ten for large ones.
+
+    Example:
+
+    >>> number(0.012345), number(12.345), number(12345.6)
+    ('0.0123', '12.3', '12346')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
+
+
 def interval(summary, digits=1, sign=False):
     """The interval of a summary as text, a dash if there is none.
 
