@@ -64,7 +64,7 @@ def test_batches_come_round_in_order(monkeypatch):
 @pytest.mark.parametrize("method", ["kd", "cmd"])
 def test_training_and_accuracy(method):
     trainer = Trainer()
-    trainer.prepare(method, seed=0, **SMALL, run_eagerly=True)
+    trainer.prepare(method, seed=0, **SMALL)
     before = [np.array(w) for w in trainer.work.student.get_weights()]
     answer = trainer.train(2)
     assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
