@@ -82,7 +82,9 @@ def gather(tensors):
             )
             return tf.convert_to_tensor(found)[start : start + own] * share
 
-        return context.all_gather(x, axis=0), gradient
+        found = context.all_gather(x, axis=0)
+        found.set_shape([None, *x.shape[1:]])
+        return found, gradient
 
     return [
         tf.cast(rows(tf.cast(x, "int32")), "bool")
@@ -146,3 +148,15 @@ def _clipping(optimizer):
         for name in ("clipnorm", "global_clipnorm", "clipvalue")
         if getattr(one, name, None) is not None
     ]
+
+
+def average(variables, strategy):
+    """Gives variables their mean over the replicas, outside a step.
+
+    What is equal everywhere stays as it is, to the last bit.
+    """
+    for variable in variables:
+        first, *others = strategy.experimental_local_results(variable.value)
+        apart = [tf.convert_to_tensor(v) - first for v in others]
+        moved = tf.add_n(apart) / (1 + len(apart)) if apart else 0.0
+        variable.value.assign(first + moved)

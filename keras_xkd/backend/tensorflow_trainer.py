@@ -108,10 +108,12 @@ class BackendTrainer:
 
     def _get_metrics_result_or_logs(self, logs):
         logs = super()._get_metrics_result_or_logs(logs)
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            # A step returned what the first replica had seen.
-            return {**logs, **self.metric_results(logs)}
-        return logs
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return logs
+        # Running means: this is the same as to average them in every step.
+        replicas.average(self.statistics(), self.distribute_strategy)
+        # A step returned what the first replica had seen.
+        return {**logs, **self.metric_results(logs)}
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

@@ -58,21 +58,9 @@ class TrainsTogether:
         for variable, value in zip(seen, sums):
             variable.assign(value)
         if self._moved:
-            replicas.average(self._statistics())
+            replicas.average(self.statistics())
             self._moved = False
         return {**logs, **self.metric_results(logs)}
-
-    def _statistics(self):
-        """The state of trained networks that their own samples move."""
-        left_out = self.frozen_ids() | {
-            id(v) for layer in self.companions.values() for v in layer.variables
-        }
-        left_out |= {id(v) for v in self.terms.weights.values()}
-        return [
-            v
-            for v in self.non_trainable_variables
-            if id(v) not in left_out and v.value.is_floating_point()
-        ]
 
     def begin_together(self):
         """Takes over the state of the first process."""
@@ -86,9 +74,7 @@ class TrainsTogether:
         self._initial_epoch = int(replicas.from_first(epoch))
         # Layers such as dropout draw other numbers in every process; the
         # memories of losses draw the same.
-        same = {
-            id(v) for layer in self.companions.values() for v in layer.variables
-        }
+        same = self.companion_ids()
         for state in random_states(self).values():
             if id(state) not in same and id(state) not in frozen:
                 replicas.set_apart(state)

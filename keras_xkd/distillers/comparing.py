@@ -31,6 +31,22 @@ class Comparing:
         }
         return [layer for layer in own if id(layer) not in used]
 
+    def companion_ids(self):
+        """The variables of memories, by identity."""
+        layers = self.companions.values()
+        return {id(v) for layer in layers for v in layer.variables}
+
+    def statistics(self):
+        """State of trained networks that samples move, such as the means of
+        batch normalisation: where devices share a batch, those of each."""
+        left_out = self.frozen_ids() | self.companion_ids()
+        left_out |= {id(v) for v in self.terms.weights.values()}
+        return [
+            v
+            for v in self.non_trainable_variables
+            if id(v) not in left_out and "float" in v.dtype
+        ]
+
     def check_contrast(self, x, training=True):
         """Raises if a contrast is trained with one sample at a time.
 

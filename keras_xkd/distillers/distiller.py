@@ -275,7 +275,7 @@ class Distiller(
         for name, value in self.terms.weight_values().items():
             store[name] = np.asarray(value, "float32")
         for name, state in random_states(self).items():
-            store[name] = keras.ops.convert_to_numpy(state)
+            store[name] = state.numpy()
 
     def load_own_variables(self, store):
         states = random_states(self)

@@ -90,8 +90,8 @@ def statistics():
     norm = student.get_layer("norm")
     (seed,) = random_states(distiller).values()
     return {
-        "mean": keras.ops.convert_to_numpy(norm.moving_mean),
-        "seed": keras.ops.convert_to_numpy(seed),
+        "mean": np.array(norm.moving_mean.numpy()),
+        "seed": np.array(seed.numpy()),
     }
 
 

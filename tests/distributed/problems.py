@@ -280,7 +280,7 @@ def results(distiller, history, evaluation):
     found = {}
     for i, variable in enumerate(distiller.variables):
         if "seed" not in variable.name:
-            value = keras.ops.convert_to_numpy(variable.value)
+            value = np.array(variable.numpy())
             found[f"variable {i} {variable.path}"] = value
     found |= {f"fit {k}": np.array(v) for k, v in history.items()}
     found |= {f"evaluate {k}": np.array(v) for k, v in evaluation.items()}
