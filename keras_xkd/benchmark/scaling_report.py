@@ -1,0 +1,290 @@
+"""The tables, the picture and the JSON of `scaling`."""
+
+from keras_xkd.benchmark import figure
+from keras_xkd.benchmark import record
+from keras_xkd.benchmark import scaling_volume as volume
+from keras_xkd.benchmark.table import table
+
+MANY = 256  # Beyond so many devices, tables do not look.
+CHUNK = 512
+COLORS = (figure.BLUE, figure.ORANGE)
+TITLES = {
+    "alone": "1 process",
+    "plain": "2 processes, same batch each",
+    "halves": "2 processes, half the batch each",
+    "overlapped": "2, gradients sent while computing",
+    "apart": "2, gradients not sent",
+}
+ONLY_TORCH = (
+    "Counting bytes and taking times needs the PyTorch backend: "
+    "`--backend torch`. Above are the closed forms."
+)
+
+
+def count_table(counts):
+    """What one process sends in a step, counted and in closed form."""
+    header = ["processes", "batch", "width", "parameters", "gather"]
+    header += ["gradients", "rest", "closed form", "written"]
+    header += ["added operations", "closed form"]
+    rows = []
+    for row in counts:
+        agree = row["counted"] == row["expected"]
+        sent = row["sent"]
+        rows.append(
+            [
+                row["processes"],
+                row["batch"],
+                row["width"],
+                row["parameters"],
+                *(_bytes(v) for v in row["counted"].values()),
+                "equal" if agree else "DIFFERENT",
+                "-" if sent is None else _bytes(sent),
+                row.get("added", "-"),
+                _same(row),
+            ]
+        )
+    return table(header, rows)
+
+
+def _same(row):
+    if "added" not in row:
+        return "-"
+    return "equal" if row["added"] == row["expected_added"] else "DIFFERENT"
+
+
+def growth_table(growth):
+    """How bytes and operations grow with the devices."""
+    names = list(growth[0]["networks"])
+    header = ["devices", "global batch", "gather MB"]
+    header += [f"gradients MB {name}" for name in names]
+    header += ["matrix GFLOP", "matrix GB", f"GB, chunks of {CHUNK}"]
+    header += [f"matrix / {name}" for name in names]
+    rows = []
+    for row in growth:
+        own = [row["networks"][name] for name in names]
+        rows.append(
+            [
+                row["devices"],
+                row["global_batch"],
+                _three(row["gather"] / 1e6),
+                *(_three(one["gradients"] / 1e6) for one in own),
+                _three(row["matrix_operations"] / 1e9),
+                _three(row["matrix_bytes"] / 1e9),
+                _three(volume.ITEM * CHUNK * row["global_batch"] / 1e9),
+                *(f"{one['matrix_share']:.2%}" for one in own),
+            ]
+        )
+    return table(header, rows)
+
+
+def limit_table(limits):
+    """Where it stops paying."""
+    names = list(limits[0]["networks"])
+    header = ["batch", "width"]
+    for name in names:
+        header += [f"{name}: gather > gradients", "90 %", "most"]
+        header.append("in chunks")
+    rows = []
+    for row in limits:
+        cells = [row["batch"], row["width"]]
+        for name in names:
+            cells += [_devices(v) for v in row["networks"][name].values()]
+        rows.append(cells)
+    return table(header, rows)
+
+
+def time_table(times):
+    """Steps of one process and of two."""
+    header = ["network", "", "batch each", "ms a step", "samples/s"]
+    header += ["in collectives", "not waiting", "ratio", "to"]
+    rows = []
+    for found in times:
+        for name, title in TITLES.items():
+            own = found["summary"][name]
+            batch = found["batch"] // (2 if name == "halves" else 1)
+            processes = 1 if name == "alone" else 2
+            apart = name in ("overlapped", "apart")
+            rows.append(
+                [
+                    found["size"],
+                    title,
+                    batch,
+                    _three(1e3 * own["seconds"]),
+                    _three(processes * batch / own["seconds"]),
+                    f"{own['communication']:.1%}",
+                    f"{own['unwaited']:.1%}",
+                    "-" if name == "alone" else _ratio(own["ratio"]),
+                    "2, same batch" if apart else "1 process",
+                ]
+            )
+    return table(header, rows)
+
+
+def verdicts(times):
+    """What overlapping saves, and what it could."""
+    lines = []
+    for found in times:
+        saved, bound = (
+            found["summary"][name]["ratio"] for name in ("overlapped", "apart")
+        )
+        lines.append(
+            f"{found['size']}: sending gradients during the backward pass "
+            f"saves {_saving(saved)} of a step; not sending them at all, the "
+            f"most that can be saved, {_saving(bound)}."
+        )
+    return lines
+
+
+def _saving(measured):
+    return "{:.1%} ({:.1%} to {:.1%})".format(
+        *(1 - measured[key] for key in ("ratio", "high", "low"))
+    )
+
+
+def _ratio(measured):
+    return "{ratio:.2f} ({low:.2f} to {high:.2f})".format(**measured)
+
+
+def _bytes(value):
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def _three(value):
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _devices(value):
+    return f"> {MANY}" if value > MANY else max(int(value), 1)
+
+
+def draw(found, path):
+    """Bytes, throughput and, where they were taken, times."""
+    panels = 3 if found["times"] else 2
+    canvas, axes = figure.new(1, panels, size=(4.3 * panels, 3.8))
+    _draw_bytes(axes[0], found)
+    _draw_throughput(axes[1], found)
+    if found["times"]:
+        _draw_times(axes[2], found["times"])
+    return figure.save(canvas, path)
+
+
+def _draw_bytes(axis, found):
+    batch = found["example"]["batch"]
+    devices = [row["devices"] for row in found["growth"]]
+    for width, style in ((128, ":"), (512, "-"), (2048, "--")):
+        moved = [volume.gathered(n, batch, width) / 1e6 for n in devices]
+        label = f"gather, width {width}"
+        axis.plot(devices, moved, style, color=figure.GREEN, label=label)
+    for name, color in zip(found["networks"], COLORS, strict=True):
+        moved = [
+            r["networks"][name]["gradients"] / 1e6 for r in found["growth"]
+        ]
+        axis.plot(devices, moved, color=color, label=f"gradients of {name}")
+    axis.set(xlabel="devices", ylabel="MB that each sends in a step")
+    axis.set_title(f"Bytes, batch {batch} per device", fontsize=10)
+    _logarithmic(axis)
+
+
+def _draw_throughput(axis, found):
+    devices = [row["devices"] for row in found["growth"]]
+    axis.plot(devices, devices, color=figure.GREY, linewidth=1, label="ideal")
+    width = found["example"]["width"]
+    for name, color in zip(found["networks"], COLORS, strict=True):
+        forward = found["networks"][name]["operations"]
+        for batch, style in ((128, "-"), (1024, "--")):
+            axis.plot(
+                devices,
+                [volume.speedup(n, forward, batch, width) for n in devices],
+                style,
+                color=color,
+                label=f"{name}, batch {batch} each",
+            )
+    axis.set(xlabel="devices", ylabel="times the samples of one device")
+    axis.set_title(f"Throughput by operations, width {width}", fontsize=10)
+    _logarithmic(axis)
+
+
+def _logarithmic(axis):
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.xaxis.set_major_formatter("{x:.0f}")
+    axis.grid(True, alpha=0.25)
+    axis.legend(fontsize=7, frameon=False)
+
+
+def _draw_times(axis, times):
+    names = list(TITLES)
+    labels, done, sent = [], [], []
+    for found in times:
+        base = found["summary"]["alone"]["seconds"]
+        for name in names:
+            own = found["summary"][name]
+            length = own["seconds"] / base
+            labels.append(f"{found['size']}: {TITLES[name]}")
+            done.append(length * (1 - own["communication"]))
+            sent.append(length * own["communication"])
+    places = list(range(len(labels)))
+    axis.barh(places, done, color=figure.BLUE, label="computing")
+    axis.barh(places, sent, left=done, color=figure.ORANGE, label="collectives")
+    axis.set_yticks(places, labels, fontsize=6)
+    axis.invert_yaxis()
+    axis.axvline(1, color=figure.GREY, linewidth=0.8)
+    axis.set_xlabel("time of a step, 1 process = 1")
+    axis.set_title("Two processes on this machine", fontsize=10)
+    axis.legend(fontsize=7, frameon=False)
+
+
+def write(found, output, arguments, seeds):
+    """Prints the tables, and writes it all."""
+    example = "batch {batch} per device, width {width}".format(
+        **found["example"]
+    )
+    networks = "; ".join(
+        f"{name}: {own['parameters']:,} parameters, "
+        f"{own['operations'] / 1e9:.3g} GFLOP forward"
+        for name, own in found["networks"].items()
+    )
+    print(f"""
+With N devices, batch b and width d each, and p parameters, a device sends
+  gather     (N - 1) * 2 * b * d * 4 bytes      (teacher and student, a ring)
+  gradients  2 * (N - 1) / N * p * 4 bytes      (all-reduce, a ring)
+and computes the similarity matrix of B = N b rows: 4 * B^2 * d operations,
+4 * B^2 bytes, or 4 * chunk_size * B. The gather exceeds the gradients where
+B * d > p. {networks}.
+
+Growth: {example}.
+The last columns compare the operations of the matrix with those of the
+networks: a student, and a frozen teacher like it.
+
+{growth_table(found["growth"])}
+
+Where it stops paying: numbers of devices. From the first the gather exceeds
+the gradients; up to the second a device keeps 90 % of its throughput; from
+"most" on, more devices train fewer samples in a second; with a `chunk_size`,
+which takes three times the operations of the matrix, from "in chunks" on. By
+operations: what is sent, and the time to read the matrix, come on top.
+
+{limit_table(found["limits"])}
+""")
+    if found["counts"]:
+        print(f"""\
+Counted in a training step: bytes that one process sends. "written" is what
+the system was handed, with the headers of gloo; "added operations" are those
+that a process alone does not have.
+
+{count_table(found["counts"])}
+
+Times: both processes share this machine, one thread each. A ratio of 1 would
+be perfect for the same batch each, 0.5 for half the batch each. "not waiting":
+the process that comes last, so without waiting for the other.
+
+{time_table(found["times"])}
+""")
+        print("\n".join(verdicts(found["times"])))
+    else:
+        print(ONLY_TORCH)
+    print(record.describe())
+    path = record.write(output / "scaling.json", found, arguments, seeds)
+    picture = draw(found, output / "scaling.png")
+    print(f"Written: {path}, {picture}")
+    return found
