@@ -13,6 +13,7 @@ import numpy as np
 from keras_xkd.benchmark.workloads_networks import FULL
 from keras_xkd.benchmark.workloads_networks import SIZES
 from keras_xkd.benchmark.workloads_networks import TINY
+from keras_xkd.benchmark.workloads_networks import input_shape
 from keras_xkd.benchmark.workloads_networks import network
 from keras_xkd.benchmark.workloads_networks import perturb
 from keras_xkd.distillers import AMID
@@ -205,7 +206,10 @@ def data(shape, samples, seed=0):
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         patterns = rng.standard_normal((CLASSES, *size))
         noise = rng.standard_normal((samples, *size))
-        x[name] = (patterns[labels] + noise).astype("float32")
+        values = (patterns[labels] + noise).astype("float32")
+        if input_shape(size) != size:
+            values = np.moveaxis(values, -1, 1)
+        x[name] = values
     order = np.random.default_rng([seed, 1]).permutation(samples)
     x = {name: value[order] for name, value in x.items()}
     return x, labels[order].astype("int32")

@@ -78,15 +78,30 @@ def network(size, shape, modalities, classes=None, name=None):
     Returns:
         A Keras model `{modality: tensor} -> {"features", "logits"}`.
     """
-    inputs = {m: keras.Input(shape.inputs[m], name=m) for m in modalities}
+    inputs = {
+        m: keras.Input(input_shape(shape.inputs[m]), name=m) for m in modalities
+    }
     x = list(inputs.values())
-    x = x[0] if len(x) == 1 else layers.Concatenate(name="join")(x)
+    axis = _channels() if size == "conv" else -1
+    x = x[0] if len(x) == 1 else layers.Concatenate(axis, name="join")(x)
     trunk = {"mlp": _mlp, "conv": _resnet, "transformer": _transformer}[size]
     x = trunk(x, shape)
     outputs = {"features": x}
     if classes:
         outputs["logits"] = layers.Dense(classes, name="head")(x)
     return keras.Model(inputs, outputs, name=name)
+
+
+def input_shape(shape):
+    """The shape of a modality; that of images as Keras is configured."""
+    if len(shape) == 3 and _channels() == 1:
+        return (shape[-1], *shape[:-1])
+    return shape
+
+
+def _channels():
+    """The axis of the channels of images."""
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
 
 
 def _mlp(x, shape):
@@ -107,7 +122,7 @@ def _resnet(x, shape):
             width = shape.width * 2**stage
             stride = 2 if stage and not block else 1
             short = x
-            if x.shape[-1] != width:
+            if x.shape[_channels()] != width:
                 short = _conv(x, width, 1, stride, f"{name}_short")
                 short = _norm(short, f"{name}_short_norm")
             x = _conv(x, width, 3, stride, f"{name}_1")
@@ -133,7 +148,9 @@ def _conv(x, filters, size, stride, name):
 
 def _norm(x, name, scale=1.0):
     scale = keras.initializers.Constant(scale)
-    return layers.BatchNormalization(gamma_initializer=scale, name=name)(x)
+    return layers.BatchNormalization(
+        _channels(), gamma_initializer=scale, name=name
+    )(x)
 
 
 def _transformer(x, shape):
