@@ -29,15 +29,16 @@ XLA_FLAGS_OF_TESTS ?= --xla_backend_optimization_level=0 \
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
-.PHONY: help demo test lint format install clean
+.PHONY: help demo test test-distributed lint format install clean
 
 help:
-	@echo "make demo      train a student by cross-modal distillation and show the result"
-	@echo "make test      check style and spelling, then test on all three backends"
-	@echo "make lint      check style and spelling only"
-	@echo "make format    format the code"
-	@echo "make install   prepare $(VENV) with all backends and development tools"
-	@echo "make clean     remove $(VENV) and everything else that was generated"
+	@echo "make demo              train a student by cross-modal distillation and show the result"
+	@echo "make test              check style and spelling, then test on all three backends"
+	@echo "make test-distributed  the same training on several devices and processes, and killed ones"
+	@echo "make lint              check style and spelling only"
+	@echo "make format            format the code"
+	@echo "make install           prepare $(VENV) with all backends and development tools"
+	@echo "make clean             remove $(VENV) and everything else that was generated"
 	@echo
 	@echo "Variables:"
 	@echo "  KERAS_BACKEND=torch make demo        backend of the demo (now: $(KERAS_BACKEND))"
@@ -75,6 +76,11 @@ test: check-backends $(VENV)/.installed-all
 	done; \
 	printf "\n== Summary ==$$summary\n"; \
 	exit $$failed
+
+# Every engine of every backend. A test starts processes of its own.
+test-distributed: check-backends $(VENV)/.installed-all
+	@$(MAKE) --no-print-directory test JOBS=1 \
+		PYTEST_ARGS="-m distributed tests/distributed $(PYTEST_ARGS)"
 
 lint: $(VENV)/.installed-all
 	@failed=0; \
