@@ -106,6 +106,10 @@ OPTIONS = {
         },
         "--batch-size": _number("samples in a batch"),
     },
+    "scaling": {
+        "--sizes": _some(SIZES, "mlp transformer"),
+        "--pairs": _number("how often each time is taken (default: 15)"),
+    },
     "contrast-growth": {
         "--backends": _some(BACKENDS, "that of `--backend`"),
         "--losses": _some(LOSSES),
