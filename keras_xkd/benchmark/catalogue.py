@@ -12,6 +12,7 @@ BENCHMARKS = {
     "backends": (1, "the same training on every backend, side by side"),
     "step-time": (1, "a training step against hand-written loops and Keras"),
     "contrast-growth": (1, "contrastive losses as batch and queue grow"),
+    "scaling": (1, "what it costs that several devices share a batch"),
     "cmcd": (5, "contrastive distillation to a target with few labels"),
     "gaussians": (100, "when a teacher helps: shared decisive information"),
     "complementarity": (20, "is a gain foreseen by mutual information?"),

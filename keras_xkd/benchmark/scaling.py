@@ -5,11 +5,8 @@ closed forms, which then go on to many devices and large networks. Two
 processes of this machine show times.
 """
 
-import contextlib
 import itertools
-import os
 import pathlib
-import tempfile
 
 import keras
 import numpy as np
@@ -17,15 +14,12 @@ import numpy as np
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import scaling_report as report
 from keras_xkd.benchmark import scaling_volume as volume
-from keras_xkd.benchmark.backends_link import Worker
-from keras_xkd.benchmark.statistics import ratio
-from keras_xkd.benchmark.workloads_networks import FULL
+from keras_xkd.benchmark.scaling_times import Group
+from keras_xkd.benchmark.scaling_times import take_times
 from keras_xkd.benchmark.workloads_networks import SIZES
-from keras_xkd.benchmark.workloads_networks import TINY
 from keras_xkd.benchmark.workloads_networks import Shape
 from keras_xkd.benchmark.workloads_networks import network
 
-WORKER = "keras_xkd.benchmark.scaling_worker"
 # Networks at 224 x 224; patches of the transformer are given as vectors.
 LARGE = {
     "ResNet-18": (
@@ -45,52 +39,6 @@ CASES = [
 DEVICES = tuple(2**k for k in range(1, 9))
 BATCHES, WIDTHS = (32, 128, 512, 1024), (128, 512, 2048)
 EXAMPLE = {"batch": 256, "width": 512}
-FORMS = ("plain", "overlapped", "apart")
-
-
-class Group:
-    """Processes that do the same at the same time.
-
-    Args:
-        processes: Number of them.
-        timeout: Seconds that one answer may take.
-    """
-
-    def __init__(self, processes, timeout=900):
-        self._folder = tempfile.TemporaryDirectory()
-        self._workers = []
-        try:
-            for _ in range(processes):
-                worker = Worker("torch", timeout=timeout, module=WORKER)
-                self._workers.append(worker)
-            path = os.path.join(self._folder.name, "store")
-            for rank, worker in enumerate(self._workers):
-                worker.send("join", rank=rank, size=processes, path=path)
-            self._receive()
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(self, action, **arguments):
-        """The answers of all, in their order."""
-        for worker in self._workers:
-            worker.send(action, **arguments)
-        return self._receive()
-
-    def _receive(self):
-        return [worker.receive() for worker in self._workers]
-
-    def close(self):
-        """Ends all of them."""
-        for worker in self._workers:
-            worker.close()
-        self._folder.cleanup()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def count(cases=CASES, make=Group):
@@ -213,69 +161,6 @@ def limits(networks, batches=BATCHES, widths=WIDTHS):
             }
         rows.append({"batch": batch, "width": width, "networks": own})
     return rows
-
-
-def take_times(size, pairs=15, steps=1, tiny=False, make=Group):
-    """Times of one process and of two, in turn.
-
-    Args:
-        size: One of `workloads_networks.SIZES`.
-        pairs: How often each is measured.
-        steps: Steps of one measurement.
-        tiny: Whether to use the smallest networks.
-        make: Makes a group of a number of processes.
-    """
-    batch = (TINY if tiny else FULL)[size].batch_size
-    runs = {"alone": [], **{form: [] for form in FORMS}, "halves": []}
-    with contextlib.ExitStack() as stack:
-        one, two = (stack.enter_context(make(n)) for n in (1, 2))
-        for group in (one, two):
-            made = group.ask("prepare", size=size, batch=batch, tiny=tiny)
-        for turn in range(pairs + 1):
-            order = list(runs)
-            order = order[turn % len(order) :] + order[: turn % len(order)]
-            for name in order:
-                answers = (one if name == "alone" else two).ask(
-                    "block",
-                    batch=batch // 2 if name == "halves" else batch,
-                    steps=steps,
-                    form=name if name in FORMS else "plain",
-                )
-                if turn:  # The first is for warming up.
-                    runs[name].append(_slowest(answers))
-    return {
-        "size": size,
-        "batch": batch,
-        "steps": steps,
-        "parameters": made[0]["parameters"],
-        "runs": runs,
-        "summary": summarise(runs),
-    }
-
-
-def _slowest(answers):
-    """One measurement of a group."""
-    waits = [answer["communication"] for answer in answers]
-    return {
-        "seconds": max(answer["seconds"] for answer in answers),
-        "communication": float(np.mean(waits)),
-        # Who comes last waits for nobody.
-        "unwaited": min(waits),
-    }
-
-
-def summarise(runs):
-    """Medians, shares of communication, and ratios of paired times."""
-    seconds = {k: [run["seconds"] for run in v] for k, v in runs.items()}
-    found = {}
-    for name, own in runs.items():
-        found[name] = {"seconds": float(np.median(seconds[name]))}
-        for key in ("communication", "unwaited"):
-            shares = [run[key] / run["seconds"] for run in own]
-            found[name][key] = float(np.median(shares))
-        base = "plain" if name in FORMS[1:] else "alone"
-        found[name]["ratio"] = ratio(seconds[name], seconds[base])
-    return found
 
 
 def run(

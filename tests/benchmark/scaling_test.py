@@ -7,6 +7,7 @@ from keras import layers
 
 from keras_xkd.benchmark import scaling
 from keras_xkd.benchmark import scaling_report
+from keras_xkd.benchmark import scaling_times
 from keras_xkd.benchmark import scaling_volume as volume
 from keras_xkd.benchmark.workloads_networks import TINY
 
@@ -110,7 +111,7 @@ if BACKEND == "torch":
     def test_counts_and_ways_to_reduce_in_two_processes():
         groups = []
 
-        class Group(scaling.Group):
+        class Group(scaling_times.Group):
             """The same processes for the whole test."""
 
             def __init__(self, processes):
@@ -132,7 +133,7 @@ if BACKEND == "torch":
                 assert 0 < beside < 4000  # Headers.
 
             found = {}
-            for form in scaling.FORMS:
+            for form in scaling_times.FORMS:
                 group.ask("prepare", size="mlp", batch=8, tiny=True)
                 answers = group.ask("block", batch=8, steps=3, form=form)
                 for answer in answers:
@@ -199,7 +200,7 @@ def test_counts_stand_beside_the_closed_forms():
 
 
 def test_times_are_summarised():
-    found = scaling.take_times("mlp", pairs=3, tiny=True, make=Pretender)
+    found = scaling_times.take_times("mlp", pairs=3, tiny=True, make=Pretender)
     summary = found["summary"]
     assert {len(runs) for runs in found["runs"].values()} == {3}
     assert summary["plain"]["seconds"] == 4.0
