@@ -22,7 +22,8 @@ def test_one_device(tmp_path, monkeypatch, capsys):
     assert history["val_accuracy"][-1] > 0.4
     assert "accuracy of the student" in capsys.readouterr().out
     student = keras.models.load_model(tmp_path / "student.keras")
-    assert student.predict(found["x_val"]["audio"], verbose=0).shape[1] == 10
+    own = {"audio": found["x_val"]["audio"]}
+    assert student.predict(own, verbose=0).shape[1] == 10
 
 
 def commands():
