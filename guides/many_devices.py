@@ -133,9 +133,10 @@ scope = set_up()
 
 Each process reads its own samples, as many as the others, and its share of the
 batch: of 128 samples, two processes read 64 each. With a `DataLoader` of
-PyTorch a `DistributedSampler` does this. The devices of one process share its
-batches by themselves: on JAX their number must divide every batch, so that a
-last one that is not full is left out here.
+PyTorch a `DistributedSampler` does this; with `keras_xkd.data.load` the split,
+such as `"train[:5000]"` and `"train[5000:10000]"`. The devices of one process
+share its batches by themselves: on JAX their number must divide every batch,
+so that a last one that is not full is left out here.
 """
 
 (x, y), (x_val, y_val), _ = xkd.datasets.av_digits.load_data()
@@ -204,6 +205,9 @@ rules follow:
 
 - `fit` and `evaluate` are called in all processes, with equally many batches.
   One that is missing keeps the others waiting until their time is up.
+- Other models, such as a teacher that is trained beforehand by its own `fit`,
+  are not synchronised on PyTorch: each process would train its own. Train it in
+  one process, save it, and load it in all.
 - Files are written by one. `BackupAndRestore` and `StudentCheckpoint` of this
   package write in the first process and read in all. On PyTorch, pass other
   callbacks that write, such as `ModelCheckpoint`, in the first process only;

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_xkd.utils.pair import resolve_comparisons
 from keras_xkd.utils.task_loss import reads_logits
+from keras_xkd.utils.terms import masked_weight
 
 KINDS = ("sparse", "categorical", "binary")
 
@@ -104,7 +105,7 @@ def agreement(labels, logits, kind, mask):
         same = ops.mean(same, axis=tuple(range(1, len(same.shape))))
     if mask is None:
         return ops.mean(same)
-    return ops.sum(same * mask) / ops.maximum(ops.sum(mask), 1.0)
+    return ops.mean(same * masked_weight(None, mask, "mean"))
 
 
 def consistency_terms(distillation_loss):

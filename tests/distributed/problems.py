@@ -28,13 +28,16 @@ def data(rows=BATCH * BATCHES):
     y = rng.integers(0, CLASSES, rows).astype("int32")
     weight = rng.uniform(0.5, 1.5, rows).astype("float32")
     ids = np.arange(rows).astype("int32")
+    scores = rng.uniform(-3, 3, (rows, 1)).astype("float32")
+    half = np.where(rng.random((rows, 1)) < 0.5, scores, np.float32("nan"))
     return {
         "audio": audio,
         "image": image,
         "present": present,
         "sample_id": ids,
         "labels": y,
-        "scores": rng.uniform(-3, 3, (rows, 1)).astype("float32"),
+        "scores": scores,
+        "half_scores": half,
         "weight": weight,
     }
 
@@ -215,7 +218,9 @@ PROBLEMS = {
     "umt": (umt, "labels"),
     "umt_masked": (umt, "labels present"),
     "mke": (mke, ""),
+    "mke_masked": (mke, "present"),
     "video_adviser": (video_adviser, "scores"),
+    "video_adviser_half_labelled": (video_adviser, "half_scores present"),
     "cmc": (lambda: cmcd(None), ""),
     "cmd": (lambda: cmcd(losses.SimilarityDistribution()), ""),
     "cmd_queue": (
@@ -257,7 +262,8 @@ def batches(name, rows=BATCH * BATCHES, size=BATCH):
     ]
     if name == "pretraining":
         keys = ["audio"]
-    label = next((k for k in ("labels", "scores") if k in has), None)
+    names = ("labels", "scores", "half_scores")
+    label = next((name for name in names if name in has), None)
 
     def cut(value, start):
         if isinstance(value, dict):
