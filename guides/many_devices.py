@@ -200,18 +200,18 @@ if rank == 0:
 
 """
 Numbers at the end of an epoch are those of all processes, so that callbacks
-which decide by them, such as `EarlyStopping`, decide the same everywhere. Two
-rules follow:
+which decide by them, such as `EarlyStopping`, decide the same everywhere.
+Three rules:
 
 - `fit` and `evaluate` are called in all processes, with equally many batches.
   One that is missing keeps the others waiting until their time is up.
 - Other models, such as a teacher that is trained beforehand by its own `fit`,
   are not synchronised on PyTorch: each process would train its own. Train it in
   one process, save it, and load it in all.
-- Files are written by one. `BackupAndRestore` and `StudentCheckpoint` of this
-  package write in the first process and read in all. On PyTorch, pass other
-  callbacks that write, such as `ModelCheckpoint`, in the first process only;
-  on JAX with several processes use those two.
+- Files are written by one process. `BackupAndRestore` and `StudentCheckpoint`
+  of this package write in the first; a backup is read in all. On PyTorch, pass
+  other callbacks that write, such as `ModelCheckpoint`, in the first process
+  only; on JAX with several processes use those two.
 
 ## When a process is lost
 
