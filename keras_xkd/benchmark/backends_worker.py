@@ -144,6 +144,8 @@ class Trainer:
     def _classes(self, seen, new):
         """What the student says; without a head, the class of nearest mean."""
         outputs = self._predict(new)
+        if not isinstance(outputs, dict):  # The logits themselves.
+            return outputs.argmax(axis=-1)
         if "logits" in outputs:
             return outputs["logits"].argmax(axis=-1)
         features = self._predict(seen)["features"].astype("float32")

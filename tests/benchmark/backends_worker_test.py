@@ -92,6 +92,15 @@ def test_training_and_accuracy(method):
     assert found["accuracy"] == pytest.approx(right[16:].mean())
 
 
+def test_accuracy_of_a_student_that_returns_logits():
+    trainer = Trainer()
+    trainer.prepare("umt", seed=0, **SMALL)
+    work = trainer.work
+    logits = work.student.predict(work.x, verbose=0)
+    right = np.argmax(logits, axis=-1) == work.labels
+    assert trainer.evaluate()["accuracy"] == pytest.approx(right[16:].mean())
+
+
 def test_dtype():
     trainer = Trainer()
     trainer.prepare("kd", seed=0, dtype="mixed_bfloat16", **SMALL)
