@@ -21,6 +21,8 @@ def count_table(counts):
     header += ["added operations", "closed form"]
     rows = []
     for row in counts:
+        if row["processes"] == 1:
+            continue  # It sends nothing.
         agree = row["counted"] == row["expected"]
         sent = row["sent"]
         rows.append(
@@ -155,18 +157,20 @@ def write(found, output, arguments, seeds):
     example = "batch {batch} per device, width {width}".format(
         **found["example"]
     )
-    networks = "; ".join(
+    networks = "\n".join(
         f"{name}: {own['parameters']:,} parameters, "
-        f"{own['operations'] / 1e9:.3g} GFLOP forward"
+        f"{own['operations'] / 1e9:.3g} GFLOP for a forward pass."
         for name, own in found["networks"].items()
     )
     print(f"""
 With N devices, batch b and width d each, and p parameters, a device sends
   gather     (N - 1) * 2 * b * d * 4 bytes      (teacher and student, a ring)
   gradients  2 * (N - 1) / N * p * 4 bytes      (all-reduce, a ring)
-and computes the similarity matrix of B = N b rows: 4 * B^2 * d operations,
-4 * B^2 bytes, or 4 * chunk_size * B. The gather exceeds the gradients where
-B * d > p. {networks}.
+and computes the similarity matrix of all B = N b rows: 4 * B^2 * d operations,
+and 4 * B^2 bytes for each copy, or 4 * chunk_size * B. The gather exceeds the
+gradients where B * d > p. This is so on PyTorch and TensorFlow; on JAX the
+compiler decides what is moved, and divides the matrix between the devices.
+{networks}
 
 Growth: {example}.
 The last columns compare the operations of the matrix with those of the
