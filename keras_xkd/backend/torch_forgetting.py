@@ -8,6 +8,7 @@ of that of one.
 
 import collections
 import contextlib
+import inspect
 
 import keras
 from keras.src.ops.function import Function
@@ -16,7 +17,10 @@ from keras.src.ops.function import Function
 @contextlib.contextmanager
 def forgetting():
     """Functional networks called inside forget; results are the same."""
-    before = Function._run_through_graph
+    before = getattr(Function, "_run_through_graph", None)
+    if before is None or [*inspect.signature(before).parameters] != _ARGUMENTS:
+        yield  # Another version of Keras: more memory, and nothing else.
+        return
     Function._run_through_graph = _run_through_graph
     try:
         yield
@@ -65,3 +69,7 @@ def _run_node(node, known, readers, operation_fn, call_fn):
     for symbol, value in zip(node.outputs, keras.tree.flatten(outputs)):
         if readers[id(symbol)]:
             known[id(symbol)] = value
+
+
+# Those of the method of Keras which this one stands in for.
+_ARGUMENTS = [*inspect.signature(_run_through_graph).parameters]
