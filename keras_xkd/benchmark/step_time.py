@@ -204,7 +204,7 @@ def run(
     methods=None,
     sizes=None,
     contenders=None,
-    pairs=15,
+    pairs=None,
     levers=False,
     batch_size=None,
 ):
@@ -218,7 +218,8 @@ def run(
         methods: Names of methods, by default `workloads.METHODS`.
         sizes: Names of sizes, by default `workloads.SIZES`.
         contenders: Names of alternatives, by default all there are.
-        pairs: How often each contender is timed, in turns with the others.
+        pairs: How often each contender is timed, in turns with the others;
+            15 by default.
         levers: Whether to measure what a user can set instead, such as
             `jit_compile`, and print advice.
         batch_size: Number of samples in a batch.
@@ -227,7 +228,7 @@ def run(
     sizes = sizes or workloads.SIZES
     names = contenders or ways.ALTERNATIVES
     backend = keras.backend.backend()
-    pairs = min(pairs, 3) if quick else pairs
+    pairs = pairs or (3 if quick else 15)
     if levers:
         from keras_xkd.benchmark import step_time_levers
 

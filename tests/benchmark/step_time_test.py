@@ -7,10 +7,24 @@ import pytest
 from keras_xkd.benchmark import loop_math
 from keras_xkd.benchmark import step_time
 from keras_xkd.benchmark import step_time_contenders as ways
+from keras_xkd.benchmark import step_time_levers
 from keras_xkd.benchmark import step_time_targets as targets
 from keras_xkd.benchmark import workloads
 
 STEPS = 3
+JIT = {"jit_compile=True"}
+LEVERS = {
+    "mlp": {
+        "jax": {"steps_per_execution"},
+        "tensorflow": {*JIT, "jit_compile=False", "steps_per_execution"},
+        "torch": JIT,
+    },
+    "conv": {
+        "jax": {"channels_first"},
+        "tensorflow": {*JIT, "jit_compile=False"},
+        "torch": {*JIT, "channels_first"},
+    },
+}
 
 
 def losses(name, method, size, **options):
@@ -94,19 +108,59 @@ def test_targets():
 
 
 def test_quick(tmp_path, capsys):
+    names = ["loop", "keras_distillation"]
     report = step_time.run(
-        [0], tmp_path, quick=True, methods=["features"], sizes=["mlp"]
+        [0],
+        tmp_path,
+        quick=True,
+        methods=["features"],
+        sizes=["mlp"],
+        contenders=names,
     )
     (found,) = report["results"]
-    assert sorted(found["ratios"]) == sorted(ways.ALTERNATIVES)
-    for name in ways.ALTERNATIVES:
+    assert sorted(found["ratios"]) == sorted(names)
+    for name in names:
         ratios = found["ratios"][name]
         assert ratios["loss_difference"] < 1e-4
         assert ratios["wall"]["low"] <= ratios["wall"]["high"]
         assert len(found["seconds"][name]["wall"]) == 3
-    counted = keras.backend.backend() == "jax"
-    assert ("operations" in found) == counted
     backend = keras.backend.backend()
+    assert ("operations" in found) == (backend == "jax")
     path = tmp_path / f"step_time_{backend}.json"
     assert json.loads(path.read_text())["table"] == report["table"]
-    assert "loop by hand, native layers" in capsys.readouterr().out
+    assert "loop by hand, same networks" in capsys.readouterr().out
+
+
+def test_levers():
+    backend = keras.backend.backend()
+    names = {size: set(step_time_levers.levers(size)) for size in LEVERS}
+    for size, expected in LEVERS.items():
+        assert names[size] - {"one core"} == expected[backend]
+    ratios = {"wall": {"ratio": 0.7, "low": 0.6, "high": 0.8}}
+    found = {"size": "mlp", "ratios": {"steps_per_execution": ratios}}
+    (line,) = step_time_levers.advice(found)
+    assert "steps_per_execution=10) pays: 0.70 of the time" in line
+    ratios["wall"]["high"] = 0.99
+    assert not step_time_levers.advice(found)
+
+
+def test_channels_first():
+    """The same network, on images whose channels come first."""
+    before = keras.config.image_data_format()
+    works = [workloads.make("cmc", "conv", tiny=True)]
+    keras.config.set_image_data_format("channels_first")
+    try:
+        works.append(workloads.make("cmc", "conv", tiny=True))
+    finally:
+        keras.config.set_image_data_format(before)
+    last, first = works
+    assert last.x["image"].shape[1:] == (8, 8, 3)
+    np.testing.assert_array_equal(
+        np.moveaxis(last.x["image"], -1, 1), first.x["image"]
+    )
+    for one, other in zip(
+        last.student.weights, first.student.weights, strict=True
+    ):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other)
+        )
