@@ -195,8 +195,9 @@ that a process alone does not have.
 {count_table(found["counts"])}
 
 Times: both processes share this machine, one thread each. A ratio of 1 would
-be perfect for the same batch each, 0.5 for half the batch each. "not waiting":
-the process that comes last, so without waiting for the other.
+be perfect for the same batch each, 0.5 for half the batch each. "nothing
+shared": both train by themselves, and have the machine in common. "not
+waiting": the process that comes last, so without waiting for the other.
 
 {time_table(found["times"])}
 """)

@@ -16,6 +16,7 @@ WORKER = "keras_xkd.benchmark.scaling_worker"
 FORMS = ("plain", "overlapped", "apart")
 TITLES = {
     "alone": "1 process",
+    "separate": "2 processes, nothing shared",
     "plain": "2 processes, same batch each",
     "halves": "2 processes, half the batch each",
     "overlapped": "2, gradients sent while computing",
@@ -28,10 +29,11 @@ class Group:
 
     Args:
         processes: Number of them.
+        together: Whether they share batches; else each trains by itself.
         timeout: Seconds that one answer may take.
     """
 
-    def __init__(self, processes, timeout=900):
+    def __init__(self, processes, together=True, timeout=900):
         self._folder = tempfile.TemporaryDirectory()
         self._workers = []
         try:
@@ -40,7 +42,10 @@ class Group:
                 self._workers.append(worker)
             path = os.path.join(self._folder.name, "store")
             for rank, worker in enumerate(self._workers):
-                worker.send("join", rank=rank, size=processes, path=path)
+                place = {"rank": 0, "size": 1}
+                if together:
+                    place = {"rank": rank, "size": processes}
+                worker.send("join", path=path, **place)
             self._receive()
         except BaseException:
             self.close()
@@ -81,14 +86,19 @@ def take_times(size, pairs=15, steps=1, tiny=False, make=Group):
     batch = (TINY if tiny else FULL)[size].batch_size
     runs = {name: [] for name in TITLES}
     with contextlib.ExitStack() as stack:
-        one, two = (stack.enter_context(make(n)) for n in (1, 2))
-        for group in (one, two):
+        two = stack.enter_context(make(2))
+        # What the processes cost each other without sharing anything.
+        others = {
+            "alone": stack.enter_context(make(1)),
+            "separate": stack.enter_context(make(2, together=False)),
+        }
+        for group in (two, *others.values()):
             made = group.ask("prepare", size=size, batch=batch, tiny=tiny)
         for turn in range(pairs + 1):
             order = list(runs)
             order = order[turn % len(order) :] + order[: turn % len(order)]
             for name in order:
-                answers = (one if name == "alone" else two).ask(
+                answers = others.get(name, two).ask(
                     "block",
                     batch=batch // 2 if name == "halves" else batch,
                     steps=steps,

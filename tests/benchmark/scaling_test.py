@@ -153,8 +153,9 @@ if BACKEND == "torch":
 class Pretender:
     """A group whose answers are known."""
 
-    def __init__(self, processes):
+    def __init__(self, processes, together=True):
         self.processes = processes
+        self.slower = processes if together else 1.25
 
     def __enter__(self):
         return self
@@ -168,7 +169,7 @@ class Pretender:
             return [{"parameters": 7}] * n
         if action == "block":
             seconds = {"plain": 2.0, "overlapped": 1.5, "apart": 1.0}[form]
-            found = {"seconds": seconds * n, "communication": 0.5}
+            found = {"seconds": seconds * self.slower, "communication": 0.5}
             return [found, found | {"communication": 1.5}][:n]
         moved = {
             "gather": n * volume.gathered(n, batch, width),
@@ -205,6 +206,7 @@ def test_times_are_summarised():
     assert {len(runs) for runs in found["runs"].values()} == {3}
     assert summary["plain"]["seconds"] == 4.0
     assert summary["plain"]["ratio"]["ratio"] == 2.0  # To one process.
+    assert summary["separate"]["ratio"]["ratio"] == 1.25
     assert summary["overlapped"]["ratio"]["ratio"] == 0.75  # To "plain".
     assert summary["apart"]["ratio"]["ratio"] == 0.5
     assert summary["plain"]["communication"] == 0.25
