@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_xkd.backend import outside_trace
 from keras_xkd.utils import modalities
+from keras_xkd.utils.running_means import RunningMeans
 
 
 class Report:
@@ -47,7 +48,13 @@ class Report:
 
     def metric_results(self, names):
         """What the metrics of these names have come to."""
-        return {m.name: m.result() for m in self.metrics if m.name in names}
+        found = {}
+        for metric in self.metrics:
+            if isinstance(metric, RunningMeans):
+                found |= metric.result()
+            elif metric.name in names:
+                found[metric.name] = metric.result()
+        return {name: found[name] for name in names}
 
     def check_finite(self, logs):
         """Raises if asked to and a logged value is not finite."""
@@ -58,7 +65,7 @@ class Report:
             for name, value in logs.items()
             if not np.all(np.isfinite(ops.convert_to_numpy(value)))
         }
-        terms = [n for n in bad if n != "loss" and n in self.terms.means]
+        terms = [n for n in bad if n != "loss" and n in self.terms.names]
         if bad:
             raise ValueError(
                 f"The loss is not finite: {', '.join(terms or bad)}. No weight "

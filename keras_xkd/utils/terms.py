@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_xkd.backend import replica_count
 from keras_xkd.backend import replica_total
+from keras_xkd.utils.running_means import RunningMeans
 
 
 class Terms:
@@ -21,30 +22,32 @@ class Terms:
     """
 
     def __init__(self, weights, known=False):
-        self.loss = keras.metrics.Mean(name="loss")
         self.known = known
         self.given = () if known else tuple(weights)
         self.weights = {}
-        self.means = {}
+        self.metrics = []
         for name, value in weights.items():
             self._add_weight(name, value)
+
+    @property
+    def names(self):
+        """The names of all logs that there are so far."""
+        return [name for means in self.metrics for name in means.names]
 
     def ensure(self, terms, extras=()):
         """Makes sure that every term has a weight and every log a mean."""
         for name in terms:
             if name not in self.weights:
                 self._add_weight(name, 1.0)
-            log = f"{name}_loss"
-            if log not in self.means:
-                self.means[log] = keras.metrics.Mean(name=log)
-        for name in extras:
-            if name not in self.means:
-                self.means[name] = keras.metrics.Mean(name=name)
+        logs = ["loss", *(f"{name}_loss" for name in terms), *extras]
+        new = [name for name in logs if name not in self.names]
+        if new:
+            self.metrics.append(RunningMeans(new))
 
     def lacks(self, terms, extras):
         """Whether `ensure` has something to do."""
         logs = [*(f"{name}_loss" for name in terms), *extras]
-        return not self.means.keys() >= set(logs)
+        return not set(self.names) >= set(logs)
 
     def _add_weight(self, name, value):
         self.weights[name] = keras.Variable(
@@ -70,7 +73,7 @@ class Terms:
         return {n: round(float(w.numpy()), 7) for n, w in self.weights.items()}
 
     def set_weight(self, term, value):
-        if not self.known and not self.means:
+        if not self.known and not self.metrics:
             # Before the first batch any name may turn out to be a term.
             self._add_weight(term, value)
             self.given = (*self.given, term)
@@ -80,10 +83,6 @@ class Terms:
                 f"{sorted(self.weights)}"
             )
         self.weights[term].assign(float(value))
-
-    @property
-    def metrics(self):
-        return [self.loss, *self.means.values()]
 
     def total(self, terms, penalties=()):
         """The weighted sum of `terms` plus `penalties`, in float32."""
@@ -97,14 +96,15 @@ class Terms:
 
     def update(self, loss, terms, extras, batch_size):
         """Updates the running means; returns their values by log name."""
-        self.loss.update_state(loss, sample_weight=batch_size)
-        logs = {"loss": self.loss.result()}
         values = {f"{name}_loss": value for name, value in terms.items()}
-        for name, value in {**values, **extras}.items():
-            mean = self.means[name]
-            mean.update_state(ops.mean(value), sample_weight=batch_size)
-            logs[name] = mean.result()
-        return logs
+        values = {"loss": loss, **values, **extras}
+        found = {}
+        for means in self.metrics:
+            own = {n: ops.mean(values[n]) for n in means.names if n in values}
+            if own:
+                means.update_state(own, batch_size)
+                found |= means.result()
+        return {name: found[name] for name in values}
 
 
 def check_weights(given, defaults):
