@@ -24,9 +24,20 @@ from keras_xkd.benchmark.statistics import ratio
 from keras_xkd.benchmark.table import table
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
-# Batch size, steps in a block. Few steps are enough where one takes long.
-BLOCKS = {"mlp": (32, 50), "conv": (8, 3), "transformer": (4, 2)}
+BATCHES = {"mlp": 32, "conv": 8, "transformer": 4}
+# In a block. A call of `fit` has a fixed cost of some milliseconds, which must
+# not count: a block takes a second or two.
+STEPS = {"mlp": 500, "conv": 10, "transformer": 6}
+STEPS_WHERE_CONVOLUTIONS_ARE_SLOW = {"jax": 2, "torch": 3}
 SAME = 0.01  # Relative difference of losses that is still the same training.
+
+
+def steps_of(size):
+    """Number of steps in a block."""
+    if size == "conv":
+        slow = STEPS_WHERE_CONVOLUTIONS_ARE_SLOW
+        return slow.get(keras.backend.backend(), STEPS[size])
+    return STEPS[size]
 
 
 def measure(runs, rounds, warm_up=1):
@@ -71,7 +82,8 @@ def compare(method, size, names, rounds, seed=0, quick=False, batch_size=None):
         rounds: Number of interleaved blocks of each.
         seed: Of the weights and the data.
         quick: Whether to take tiny networks and two steps in a block.
-        batch_size: Number of samples in a batch; by default that of `BLOCKS`.
+        batch_size: Number of samples in a batch; by default that of
+            `BATCHES`.
 
     Returns:
         A dict: `method`, `size`, `batch_size`, `steps`, `seconds` as `measure`
@@ -79,10 +91,8 @@ def compare(method, size, names, rounds, seed=0, quick=False, batch_size=None):
         to each. `"ours_same_inputs"` is ours where the teacher reads what the
         student does, for the comparison with `keras.distillation`.
     """
-    own_size, steps = BLOCKS[size]
-    if quick:
-        own_size, steps = None, 2
-    size_of_batch = batch_size or own_size
+    size_of_batch = batch_size or (None if quick else BATCHES[size])
+    steps = 2 if quick else steps_of(size)
     options = {"batch_size": size_of_batch, "seed": seed, "tiny": quick}
     names = [n for n in names if n in ways.available(method)]
     runs = {}

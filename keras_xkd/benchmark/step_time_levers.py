@@ -54,9 +54,10 @@ def compare(method, size, rounds, seed=0, quick=False, batch_size=None):
         A dict: `method`, `size`, `steps`, `seconds` by lever, `ratios` by
         lever to the default, and `failed`, what could not be run and why.
     """
-    own_size, steps = step_time.BLOCKS[size]
+    own_size = None if quick else step_time.BATCHES[size]
+    steps = step_time.steps_of(size)
     if quick:
-        own_size, steps = None, 10 if size == "mlp" else 2
+        steps = 10 if size == "mlp" else 2
     options = {"batch_size": batch_size or own_size, "seed": seed}
     options |= {"tiny": quick}
     runs, failed, first = {}, {}, {}
