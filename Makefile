@@ -95,7 +95,7 @@ format: $(VENV)/.installed-all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	rm -rf demo_output benchmark_output
+	rm -rf demo_output benchmark_output gpu_output
 	find keras_xkd tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment. The stamp files record what is installed in it; a change of
