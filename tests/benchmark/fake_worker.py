@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-BACKEND = os.environ["KERAS_BACKEND"]
+BACKEND = os.environ.get("KERAS_BACKEND", "jax")
 SPEED = {"jax": 1e-3, "tensorflow": 2e-3, "torch": 4e-3}[BACKEND]
 
 
@@ -63,20 +63,25 @@ class Fake:
         os._exit(0)
 
 
-fake = Fake()
-# What happens instead of an action: "torch/train/die" for example.
-instead = dict(
-    place.rsplit("/", 1) for place in os.environ.get("FAKE", "").split()
-)
-for line in sys.stdin:
-    request = json.loads(line)
-    action = request.pop("action")
-    other = instead.get(f"{BACKEND}/{action}")
-    if other == "die":
-        fake.die(3)
-    action = other or action
-    try:
-        answer = getattr(fake, action)(**({} if other else request))
-    except ValueError as error:
-        answer = {"error": f"ValueError: {error}"}
-    print(json.dumps(answer), flush=True)
+def main():
+    fake = Fake()
+    # What happens instead of an action: "torch/train/die" for example.
+    instead = dict(
+        place.rsplit("/", 1) for place in os.environ.get("FAKE", "").split()
+    )
+    for line in sys.stdin:
+        request = json.loads(line)
+        action = request.pop("action")
+        other = instead.get(f"{BACKEND}/{action}")
+        if other == "die":
+            fake.die(3)
+        action = other or action
+        try:
+            answer = getattr(fake, action)(**({} if other else request))
+        except ValueError as error:
+            answer = {"error": f"ValueError: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
