@@ -28,16 +28,13 @@ BATCHES = {"mlp": 32, "conv": 8, "transformer": 4}
 # In a block. A call of `fit` has a fixed cost of some milliseconds, which must
 # not count: a block takes a second or two.
 STEPS = {"mlp": 500, "conv": 10, "transformer": 6}
-STEPS_WHERE_CONVOLUTIONS_ARE_SLOW = {"jax": 2, "torch": 3}
+FEWER_STEPS = {("jax", "conv"): 2, ("torch", "conv"): 3, ("torch", "mlp"): 100}
 SAME = 0.01  # Relative difference of losses that is still the same training.
 
 
 def steps_of(size):
     """Number of steps in a block."""
-    if size == "conv":
-        slow = STEPS_WHERE_CONVOLUTIONS_ARE_SLOW
-        return slow.get(keras.backend.backend(), STEPS[size])
-    return STEPS[size]
+    return FEWER_STEPS.get((keras.backend.backend(), size), STEPS[size])
 
 
 def measure(runs, rounds, warm_up=1):
