@@ -36,6 +36,7 @@ def test_engine(tmp_path):
     check(tmp_path, *ENGINES[0], QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize("engine, processes", ENGINES)
 def test_all_methods(engine, processes, tmp_path):
@@ -43,6 +44,7 @@ def test_all_methods(engine, processes, tmp_path):
 
 
 # JAX shares batches that can be divided by the number of devices only.
+@pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize("engine, processes", ENGINES[: BACKEND != "jax"])
 def test_uneven_batches(engine, processes, tmp_path):

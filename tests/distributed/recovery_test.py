@@ -46,6 +46,7 @@ def weights(folder):
         return [file[name] for name in file.files]
 
 
+@pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize("first, then", ENGINES)
 def test_killed_process(first, then, tmp_path):

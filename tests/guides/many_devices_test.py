@@ -35,6 +35,7 @@ def commands():
     }[BACKEND]
 
 
+@pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize("engine, processes, extra", commands())
 def test_several_devices(engine, processes, extra, tmp_path):
