@@ -18,6 +18,7 @@ match keras.backend.backend():
         from keras_xkd.backend.jax_data import as_dataset
         from keras_xkd.backend.jax_replicas import by_itself
         from keras_xkd.backend.jax_replicas import by_replica
+        from keras_xkd.backend.jax_replicas import check_keras_distribution
         from keras_xkd.backend.jax_replicas import gather
         from keras_xkd.backend.jax_replicas import is_first_process
         from keras_xkd.backend.jax_replicas import replica_count
@@ -30,6 +31,9 @@ match keras.backend.backend():
         from keras_xkd.backend.tensorflow_data import as_dataset
         from keras_xkd.backend.tensorflow_replicas import by_itself
         from keras_xkd.backend.tensorflow_replicas import by_replica
+        from keras_xkd.backend.tensorflow_replicas import (
+            check_keras_distribution,
+        )
         from keras_xkd.backend.tensorflow_replicas import gather
         from keras_xkd.backend.tensorflow_replicas import is_first_process
         from keras_xkd.backend.tensorflow_replicas import replica_count
@@ -42,6 +46,7 @@ match keras.backend.backend():
         from keras_xkd.backend.torch_data import as_dataset
         from keras_xkd.backend.torch_replicas import by_itself
         from keras_xkd.backend.torch_replicas import by_replica
+        from keras_xkd.backend.torch_replicas import check_keras_distribution
         from keras_xkd.backend.torch_replicas import gather
         from keras_xkd.backend.torch_replicas import is_first_process
         from keras_xkd.backend.torch_replicas import replica_count

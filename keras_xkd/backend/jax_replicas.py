@@ -12,7 +12,11 @@ import keras
 import numpy as np
 
 
-def check_distribution():
+def check_keras_distribution():
+    """Raises where `keras.distribution` would do nothing. Here it works."""
+
+
+def check_processes():
     """Warns where several processes would train by themselves."""
     processes = jax.process_count()
     if processes > 1 and keras.distribution.distribution() is None:

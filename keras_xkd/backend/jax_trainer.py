@@ -24,7 +24,7 @@ class BackendTrainer(KeepsState):
 
     def check_devices(self, on_nonfinite):
         """Warns if the processes that there are cannot train this model."""
-        replicas.check_distribution()
+        replicas.check_processes()
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_state, metrics = state

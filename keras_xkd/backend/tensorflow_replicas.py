@@ -10,17 +10,20 @@ import keras
 import tensorflow as tf
 
 
-def check_distribution():
-    """Raises where a distribution would do nothing, or something wrong."""
+def check_keras_distribution():
+    """Raises where `keras.distribution` would do nothing."""
     if keras.distribution.distribution() is not None:
         raise ValueError(
             "`keras.distribution` does nothing on TensorFlow. Create and "
-            "compile the networks and the distiller under "
+            "compile the networks and what trains them under "
             "`tf.distribute.MirroredStrategy().scope()`, or use the JAX "
             "backend. Received: a distribution of type "
             f"{type(keras.distribution.distribution()).__name__}"
         )
-    strategy = tf.distribute.get_strategy()
+
+
+def check_strategy(strategy):
+    """Raises if a strategy is none that distillers know."""
     if strategy.num_replicas_in_sync > 1 and not isinstance(
         strategy, tf.distribute.MirroredStrategy
     ):

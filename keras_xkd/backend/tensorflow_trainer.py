@@ -92,7 +92,8 @@ class BackendTrainer:
 
     def check_devices(self, on_nonfinite):
         """Raises if the distribution that is set cannot train this model."""
-        replicas.check_distribution()
+        replicas.check_keras_distribution()
+        replicas.check_strategy(self.distribute_strategy)
         count = self.distribute_strategy.num_replicas_in_sync
         if on_nonfinite == "raise" and count > 1:
             raise ValueError(

@@ -17,8 +17,8 @@ import torch.distributed as dist
 BUCKET_BYTES = 25 * 2**20
 
 
-def check_distribution():
-    """Raises where a distribution would do nothing."""
+def check_keras_distribution():
+    """Raises where `keras.distribution` would do nothing."""
     if keras.distribution.distribution() is not None:
         raise ValueError(
             "`keras.distribution` does nothing on PyTorch. Start several "
@@ -27,6 +27,10 @@ def check_distribution():
             "backend. Received: a distribution of type "
             f"{type(keras.distribution.distribution()).__name__}"
         )
+
+
+def check_group():
+    """Warns where several processes would train by themselves."""
     started = int(os.environ.get("WORLD_SIZE", 1))
     if started > 1 and replica_count() == 1:
         warnings.warn(

@@ -24,7 +24,8 @@ class TrainsTogether:
 
     def check_devices(self, on_nonfinite):
         """Raises if the distribution that is set cannot train this model."""
-        replicas.check_distribution()
+        replicas.check_keras_distribution()
+        replicas.check_group()
 
     def gradients_of_all(self, gradients, x):
         """The gradients of the mean over the samples of all processes."""

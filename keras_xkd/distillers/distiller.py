@@ -249,6 +249,7 @@ class Distiller(
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, *args, **kwargs):
         modalities.check_not_empty(x)
+        self.check_devices(self.on_nonfinite)
         return super().evaluate(x, *args, **kwargs)
 
     @property

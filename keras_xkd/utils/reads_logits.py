@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_xkd.backend import check_keras_distribution
 from keras_xkd.utils.compile_arguments import CompileArguments
 from keras_xkd.utils.role_metrics import resolve_metric
 from keras_xkd.utils.task_loss import resolve_task_loss
@@ -13,6 +14,7 @@ class ReadsLogits(CompileArguments):
     """A mixin of models: a loss or a metric given by name reads logits."""
 
     def compile(self, *args, **kwargs):
+        check_keras_distribution()
         signature = inspect.signature(keras.Model.compile)
         given = signature.bind(self, *args, **kwargs).arguments
         given = {n: v for n, v in given.items() if n not in ("self", "kwargs")}

@@ -9,6 +9,7 @@ import pytest
 
 from keras_xkd import backend
 from keras_xkd import losses
+from keras_xkd import models
 from keras_xkd.callbacks import BackupAndRestore
 from tests.distributed import problems
 from tests.test_case import to_numpy
@@ -34,6 +35,9 @@ def test_distribution_where_it_does_nothing(distribution):
         return
     with pytest.raises(ValueError, match="`keras.distribution` does nothing"):
         problems.make("kd")
+    with pytest.raises(ValueError, match="`keras.distribution` does nothing"):
+        encoders = {m: problems.encoder(m) for m in ("audio", "image")}
+        models.LateFusion(encoders, 3).compile()
 
 
 def test_distribution_that_is_set_after_compile():
@@ -47,8 +51,9 @@ def test_distribution_that_is_set_after_compile():
         if BACKEND == "jax":
             assert distiller.fit(x, y, verbose=0).epoch == [0]
             return
-        with pytest.raises(ValueError, match="DataParallel"):
-            distiller.fit(x, y, verbose=0)
+        for call in (distiller.fit, distiller.evaluate):
+            with pytest.raises(ValueError, match="DataParallel"):
+                call(x, y, verbose=0)
     finally:
         keras.distribution.set_distribution(None)
     for old, new in zip(before, distiller.get_weights(), strict=True):
@@ -146,14 +151,13 @@ if BACKEND == "torch":
 
 
 if BACKEND == "tensorflow":
-    import tensorflow as tf
 
     def test_other_strategies(monkeypatch):
         class Strategy:
             num_replicas_in_sync = 2
 
-        monkeypatch.setattr(tf.distribute, "get_strategy", Strategy)
-        from keras_xkd.backend import tensorflow_replicas
-
+        distiller = problems.make("kd")
+        x, y, _ = problems.batches("kd")[0]
+        monkeypatch.setattr(distiller, "_distribute_strategy", Strategy())
         with pytest.raises(ValueError, match="MirroredStrategy.*Strategy"):
-            tensorflow_replicas.check_distribution()
+            distiller.fit(x, y, verbose=0)
