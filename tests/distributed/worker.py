@@ -115,7 +115,19 @@ def train(name, scope):
         batches, epochs=problems.EPOCHS, verbose=0, shuffle=False
     )
     evaluation = distiller.evaluate(batches, verbose=0, return_dict=True)
-    return problems.results(distiller, history.history, evaluation)
+    found = problems.results(distiller, history.history, evaluation)
+    return found | {"memories": memories_apart(distiller, scope)}
+
+
+def memories_apart(distiller, scope):
+    """How far queues and banks are apart on the replicas of a process."""
+    apart = [np.float32(0)]
+    for layer in distiller.companions.values():
+        for variable in layer.variables if scope else ():
+            parts = scope.experimental_local_results(variable.value)
+            first, *others = [np.array(part.numpy()) for part in parts]
+            apart += [np.max(np.abs(first - other)) for other in others]
+    return np.max(apart)
 
 
 def main(path, names):
