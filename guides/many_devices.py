@@ -29,9 +29,9 @@ negatives, and another objective. Here it does not:
 
 After 20 steps of plain gradient descent the weights of every method differ by
 less than 1e-5 from those of one device: `make test-distributed`. Dropout draws
-other masks, and batch normalisation on PyTorch and TensorFlow normalises the
-samples of one device, as usual; use `keras.layers.GroupNormalization` where
-this matters.
+other masks (on TensorFlow, the same on all devices), and batch normalisation
+on PyTorch and TensorFlow normalises the samples of one device, as usual; use
+`keras.layers.GroupNormalization` where this matters.
 
 The engines are those of the backends:
 
@@ -153,10 +153,11 @@ batch_size = 128 // processes
 """
 ## Networks and training
 
-These lines are those of one device. All networks begin with the weights that
-they have in the first process. Only frozen ones are not sent around: load the
-same file in all processes, or set the seed; the processes compare, and raise
-if they differ.
+These lines are those of one device. The seed lets all processes make the same
+weights. On JAX they have to: set a seed, or load the same file. On PyTorch all
+networks begin with the weights of the first process, except those that are
+frozen, which are not sent around; the processes compare them, and raise if
+they differ.
 """
 
 keras.utils.set_random_seed(0)
@@ -201,17 +202,23 @@ if rank == 0:
 """
 Numbers at the end of an epoch are those of all processes, so that callbacks
 which decide by them, such as `EarlyStopping`, decide the same everywhere.
-Three rules:
+Some rules:
 
-- `fit` and `evaluate` are called in all processes, with equally many batches.
-  One that is missing keeps the others waiting until their time is up.
+- `fit` and `evaluate` are called in all processes, with equally many batches
+  of the same form: labels in all, or in none. A process that is missing keeps
+  the others waiting until their time is up, half an hour or what
+  `init_process_group(timeout=...)` says.
+- Callbacks that stop within an epoch, such as `TerminateOnNaN`, see the samples
+  of one process. Use `compile(on_nonfinite="raise")`, which all processes agree
+  on.
 - Other models, such as a teacher that is trained beforehand by its own `fit`,
   are not synchronised on PyTorch: each process would train its own. Train it in
   one process, save it, and load it in all.
 - Files are written by one process. `BackupAndRestore` and `StudentCheckpoint`
   of this package write in the first; a backup is read in all. On PyTorch, pass
   other callbacks that write, such as `ModelCheckpoint`, in the first process
-  only; on JAX with several processes use those two.
+  only; on JAX with several processes use those two, and predict in one process,
+  with the student that was saved.
 
 ## When a process is lost
 
@@ -245,7 +252,9 @@ it does, or when the matrix of all similarities becomes large:
   `ContrastiveRepresentation(queue=...)` get many negatives from past batches
   instead of large ones.
 - A method of your own calls `self.gather(features)` for terms that compare
-  samples. Terms that are means over samples need nothing.
+  samples. Terms that are means over samples need nothing; a Keras loss goes
+  through `self.task_terms(..., loss=...)`, since TensorFlow divides what it
+  returns by the number of devices.
 
 ## Large networks
 
@@ -274,6 +283,7 @@ cache: `keras_xkd.data.cache_teacher`.
 | PyTorch, two and three processes, gloo | one host, processor |
 
 Several hosts, GPUs and NCCL use the same calls, and were not tried.
-TensorFlow's strategies have limits of their own: no `on_nonfinite="raise"`, no
-accumulation of gradients.
+Under TensorFlow's strategies there is no `on_nonfinite="raise"`, no
+accumulation of gradients and no `ema_overwrite_frequency`: a distiller raises.
+In Keras 3.15, `steps_per_execution` and `jit_compile=True` fail there too.
 """

@@ -16,6 +16,21 @@ def check_keras_distribution():
     """Raises where `keras.distribution` would do nothing. Here it works."""
 
 
+def check_devices_of(variables):
+    """Raises if variables are not where the distribution would have them."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return
+    count = int(np.size(distribution.device_mesh.devices))
+    early = [v.path for v in variables if len(v.value.devices()) < count]
+    if early:
+        raise ValueError(
+            "Set the distribution before the networks are made: "
+            "`keras.distribution.set_distribution`. Received: a distribution "
+            f"over {count} devices, and variables on fewer: {early[:3]}"
+        )
+
+
 def check_processes():
     """Warns where several processes would train by themselves."""
     processes = jax.process_count()

@@ -23,8 +23,9 @@ class BackendTrainer(KeepsState):
     """The training and test steps of a `Distiller` on JAX."""
 
     def check_devices(self, on_nonfinite):
-        """Warns if the processes that there are cannot train this model."""
+        """Raises if the distribution that is set cannot train this model."""
         replicas.check_processes()
+        replicas.check_devices_of(self.trainable_variables)
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_state, metrics = state

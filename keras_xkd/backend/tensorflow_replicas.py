@@ -22,16 +22,46 @@ def check_keras_distribution():
         )
 
 
-def check_strategy(strategy):
-    """Raises if a strategy is none that distillers know."""
-    if strategy.num_replicas_in_sync > 1 and not isinstance(
-        strategy, tf.distribute.MirroredStrategy
-    ):
+def check_strategy(model):
+    """Raises if a model cannot be trained under the strategy that is set."""
+    strategy = model.distribute_strategy
+    present = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        if present.num_replicas_in_sync > 1:
+            raise ValueError(
+                f"'{model.name}' was made outside the scope of the "
+                f"{type(present).__name__} that is set. Make and compile the "
+                "networks and the distiller under `strategy.scope()`."
+            )
+        return
+    if not isinstance(strategy, tf.distribute.MirroredStrategy):
         raise ValueError(
             "Distillers train under `tf.distribute.MirroredStrategy`. For "
             "several hosts use the JAX or PyTorch backend. Received: "
             f"{type(strategy).__name__}"
         )
+    outside = [
+        v.path
+        for v in model.trainable_variables
+        if not strategy.extended.variable_created_in_scope(v.value)
+    ]
+    if outside:
+        raise ValueError(
+            "Networks must be made under `strategy.scope()`, like the "
+            f"distiller. Received variables made outside: {outside[:3]}"
+        )
+
+
+def check_optimizer(optimizer):
+    """Raises if an optimizer does what replicas cannot do together."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for one in (inner, *getattr(inner, "optimizers", ())):
+        for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+            if getattr(one, name, None):
+                raise ValueError(
+                    f"Under `tf.distribute.MirroredStrategy` Keras knows no "
+                    f"`{name}`. Received: {name}={getattr(one, name)}"
+                )
 
 
 def _replica():
@@ -121,22 +151,41 @@ def share_of(x):
 def apply_gradients(optimizer, gradients, variables):
     """Updates the variables by gradients of which the sum is meant.
 
-    Keras adds the gradients of the replicas after it has clipped them. What is
-    clipped must be the sum: here it is added before, and divided by the number
-    of replicas together with the bounds.
+    Keras adds the gradients of the replicas after it has clipped them, and
+    looks on the first replica only whether they are finite. What is clipped
+    and looked at must be the sum: here it is added before, and divided by the
+    number of replicas together with the bounds.
     """
     count = replica_count()
-    clipping = _clipping(optimizer) if count > 1 else []
-    if not clipping:
+    clipping = _clipping(optimizer)
+    scaled = hasattr(optimizer, "inner_optimizer")
+    if count == 1 or not (clipping or scaled):
         optimizer.apply(gradients, variables)
         return
     context = tf.distribute.get_replica_context()
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    # Replicas run in turns, each up to the next thing they do together: all
+    # have read the bounds before the first changes them, and all have clipped
+    # before the first puts them back.
     with contextlib.ExitStack() as stack:
         for inner, name, bound in clipping:
             stack.callback(setattr, inner, name, bound)
             setattr(inner, name, bound / count)
         optimizer.apply([g / count for g in summed], variables)
+
+
+def unless_empty(share, gradients):
+    """Gradients; zeros where this replica got no sample of a last batch.
+
+    What layers such as batch normalisation make of no sample is not a number.
+    """
+    return [
+        gradient
+        if isinstance(gradient, tf.IndexedSlices)
+        else tf.where(share > 0, gradient, tf.zeros_like(gradient))
+        for gradient in gradients
+    ]
 
 
 def _clipping(optimizer):

@@ -53,6 +53,9 @@ class BackendTrainer:
         state = self.non_trainable_variables
         guarded = self.on_nonfinite == "raise"
         before = [tf.identity(v.value) for v in state] if guarded else None
+        several = replicas.replica_count() > 1
+        statistics = self.statistics() if several else []
+        old_statistics = [tf.identity(v.value) for v in statistics]
         # Watching the trained variables alone keeps no graph of the others.
         with tf.GradientTape(
             persistent=len(self.players) > 1, watch_accessed_variables=False
@@ -60,7 +63,7 @@ class BackendTrainer:
             tape.watch([v.value for v in variables])
             totals, report = self.objective(x, y, sample_weight, training=True)
             scaled = [self.optimizer.scale_loss(total) for total in totals]
-            if replicas.replica_count() > 1:
+            if several:
                 share = replicas.share_of(keras.tree.flatten(x)[0])
                 scaled = [total * share for total in scaled]
         gradients = [None] * len(variables)
@@ -71,6 +74,10 @@ class BackendTrainer:
                 gradients[i] = gradient
         del tape
         gradients = self.fill_gradients(gradients, variables)
+        if several:
+            gradients = replicas.unless_empty(share, gradients)
+        for variable, old in zip(statistics, old_statistics, strict=True):
+            variable.assign(tf.where(share > 0, variable.value, old))
         if not guarded:
             replicas.apply_gradients(self.optimizer, gradients, variables)
         else:
@@ -93,8 +100,10 @@ class BackendTrainer:
     def check_devices(self, on_nonfinite):
         """Raises if the distribution that is set cannot train this model."""
         replicas.check_keras_distribution()
-        replicas.check_strategy(self.distribute_strategy)
+        replicas.check_strategy(self)
         count = self.distribute_strategy.num_replicas_in_sync
+        if count > 1:
+            replicas.check_optimizer(getattr(self, "optimizer", None))
         if on_nonfinite == "raise" and count > 1:
             raise ValueError(
                 "`on_nonfinite='raise'` cannot stop several replicas at once. "

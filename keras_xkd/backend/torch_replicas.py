@@ -168,11 +168,20 @@ def from_first(tensor):
     return tensor
 
 
-def agree(tensor):
-    """Whether a tensor is the same in all processes, which all learn."""
-    other = ~(from_first(tensor) == tensor).all()
-    (different,) = replica_total(other.to(torch.float32))
-    return not different
+def differing(variables):
+    """Those of the variables that processes hold different values of.
+
+    They send a number for each variable, the sum of its bits, which unlike
+    that of its values does not depend on the order.
+    """
+    if not variables:
+        return []
+    values = (v.value.detach().reshape(-1).contiguous() for v in variables)
+    own = [x.view(torch.uint8).sum(dtype=torch.int64) for x in values]
+    own = torch.stack(own)
+    apart = (from_first(own) != own).to(torch.int64)
+    dist.all_reduce(apart)
+    return [v for v, n in zip(variables, apart.tolist()) if n]
 
 
 def follow_first(variables):
@@ -191,8 +200,9 @@ def set_apart(random_state):
 def average(variables):
     """Gives variables their mean over the processes.
 
-    What is equal everywhere stays as it is, to the last bit.
+    What is equal everywhere is not sent, and stays as it is.
     """
+    variables = differing(variables)
     own = [variable.value.detach() for variable in variables]
     first = [from_first(value) for value in own]
     apart = [value - other for value, other in zip(own, first)]

@@ -3,7 +3,6 @@
 import inspect
 
 import keras
-import torch
 
 from keras_xkd.backend import torch_replicas as replicas
 from keras_xkd.utils.random_state import random_states
@@ -21,6 +20,7 @@ class TrainsTogether:
     """
 
     _moved = False
+    _together = False
 
     def check_devices(self, on_nonfinite):
         """Raises if the distribution that is set cannot train this model."""
@@ -32,8 +32,8 @@ class TrainsTogether:
         if replicas.replica_count() == 1:
             return gradients
         self._moved = True
-        rows = keras.tree.flatten(x)[0]
-        own = torch.tensor(float(rows.shape[0]), device=rows.device)
+        rows = keras.tree.flatten(x)[0].shape[0]
+        own = keras.ops.convert_to_tensor(float(rows))  # On Keras' device.
         (total,) = replicas.replica_total(own)
         return replicas.sum_over_replicas(gradients, own / total)
 
@@ -48,6 +48,18 @@ class TrainsTogether:
             callbacks = keras.tree.flatten(callbacks or [])
             given.arguments["callbacks"] = [*callbacks, _BeginTogether()]
         return super().fit(*given.args[1:], **given.kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        self._begin_once()
+        return super().evaluate(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._begin_once()
+        return super().train_on_batch(*args, **kwargs)
+
+    def _begin_once(self):
+        if replicas.replica_count() > 1 and not self._together:
+            self.begin_together()
 
     def _get_metrics_result_or_logs(self, logs):
         logs = super()._get_metrics_result_or_logs(logs)
@@ -71,7 +83,7 @@ class TrainsTogether:
             [v for v in self.variables if id(v) not in frozen]
         )
         replicas.follow_first(self.optimizer.variables)
-        epoch = torch.tensor(self._initial_epoch or 0)
+        epoch = keras.ops.convert_to_tensor(self._initial_epoch or 0)
         self._initial_epoch = int(replicas.from_first(epoch))
         # Layers such as dropout draw other numbers in every process; the
         # memories of losses draw the same.
@@ -79,18 +91,12 @@ class TrainsTogether:
         for state in random_states(self).values():
             if id(state) not in same and id(state) not in frozen:
                 replicas.set_apart(state)
+        self._together = True
 
     def _check_frozen(self):
         frozen = self.frozen_ids()
-        sums = [
-            v.value.detach().sum(dtype=torch.float64)
-            for v in self.variables
-            if id(v) in frozen and v.value.is_floating_point()
-        ]
-        if not sums:
-            return
-        own = torch.stack(sums)
-        if not replicas.agree(own):
+        known = [v for v in self.variables if id(v) in frozen]
+        if replicas.differing(known):
             raise ValueError(
                 f"The frozen networks of the roles {list(self.frozen)} have "
                 "other weights in other processes. Load the same weights in "

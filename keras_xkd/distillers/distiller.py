@@ -105,7 +105,7 @@ class Distiller(
         Returns:
             A tuple of outputs by role, terms by name (scalars, or one value
             per sample, which are then weighted and averaged) and further
-            scalars to log.
+            scalars to log. Where devices share a batch, see `gather`.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must define `compute_losses`."
@@ -229,7 +229,7 @@ class Distiller(
         self.optimizer.build(ownership.variables)
         self._discovered = set()
         self._peeked = None
-        self._warned = self._verified = False
+        self._warned = self._verified = self._together = False
         self.keep_arguments(**arguments)
 
     @functools.wraps(keras.Model.fit)

@@ -68,6 +68,10 @@ class Step:
         losses of this package; a term that compares samples with each other
         is computed from the rows of all, on each replica alike.
 
+        TensorFlow divides what a `keras.losses.Loss` returns by the number of
+        replicas: give it to `task_terms(loss=...)` instead of calling it, or
+        return one value per sample.
+
         Args:
             rows: A tensor or a structure of them, with one row per sample.
         """

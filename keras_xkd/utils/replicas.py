@@ -35,6 +35,8 @@ def value_of(loss, y_true, y_pred, weight, coupled=False, **context):
         **context: Further arguments of the loss, one row per sample.
     """
     replicas = replica_count()
+    if replicas > 1 and y_pred.shape[0] == 0:
+        return ops.sum(y_pred)  # 0, with a gradient.
     # Keras divides by the positions that count; ours, sample by sample.
     padding = None
     if replicas > 1 and not isinstance(loss, Comparison):

@@ -31,7 +31,8 @@ class RunningMeans(keras.metrics.Metric):
         there = [float(name in values) for name in self.names]
         there = ops.convert_to_tensor(there, self.dtype)
         there = ops.cast(count, self.dtype) * there
-        self.totals.assign_add(row * there)
+        # What a device makes of no sample may be no number.
+        self.totals.assign_add(ops.where(there > 0, row * there, 0.0))
         self.counts.assign_add(there)
 
     def result(self):

@@ -42,7 +42,8 @@ class Terms:
         logs = ["loss", *(f"{name}_loss" for name in terms), *extras]
         new = [name for name in logs if name not in self.names]
         if new:
-            self.metrics.append(RunningMeans(new))
+            # The first is called "loss", which Keras then returns first.
+            self.metrics.append(RunningMeans(new, name=new[0]))
 
     def lacks(self, terms, extras):
         """Whether `ensure` has something to do."""

@@ -161,3 +161,18 @@ if BACKEND == "tensorflow":
         monkeypatch.setattr(distiller, "_distribute_strategy", Strategy())
         with pytest.raises(ValueError, match="MirroredStrategy.*Strategy"):
             distiller.fit(x, y, verbose=0)
+
+    def test_what_replicas_cannot_do_together():
+        from keras_xkd.backend import tensorflow_replicas
+
+        sgd = keras.optimizers.SGD
+        optimizers = [
+            sgd(gradient_accumulation_steps=2),
+            keras.optimizers.LossScaleOptimizer(
+                sgd(use_ema=True, ema_overwrite_frequency=3)
+            ),
+        ]
+        for optimizer in optimizers:
+            with pytest.raises(ValueError, match="_steps=2|_frequency=3"):
+                tensorflow_replicas.check_optimizer(optimizer)
+        tensorflow_replicas.check_optimizer(sgd(clipnorm=1.0))

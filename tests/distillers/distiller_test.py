@@ -13,6 +13,7 @@ from tests.distiller_case import set_weights
 from tests.distiller_case import snapshot
 from tests.distillers.two_players import TwoPlayers
 from tests.distillers.two_players import make_two_players
+from tests.distributed import problems
 from tests.test_case import assert_golden
 from tests.test_case import gradient
 from tests.test_case import to_numpy
@@ -433,3 +434,15 @@ def test_two_fits_with_averaged_weights():
     for _ in range(2):
         history = distiller.fit(x, y, epochs=2, verbose=0).history
         assert np.all(np.isfinite(history["loss"]))
+
+
+def test_the_loss_comes_first():
+    """As with every Keras model, where results are a list."""
+    distiller = problems.make("kd")
+    x, y, weight = problems.batches("kd")[0]
+    named = distiller.evaluate(x, y, weight, verbose=0, return_dict=True)
+    assert set(named) > {"loss", "accuracy", "task_loss"}
+    listed = distiller.evaluate(x, y, weight, verbose=0)
+    assert listed[0] == named["loss"]
+    assert sorted(listed) == sorted(named.values())
+    assert distiller.metrics_names[0] == "loss"

@@ -136,8 +136,58 @@ def nonfinite():
     return {}
 
 
+def overflow():
+    """float16: all replicas leave out a step that overflows on one."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        distiller = problems.make("kd")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1), initial_scale=1024.0
+    )
+    distiller.compile(optimizer, problems.TASK)
+    (batch,) = problems.batches("kd")[:1]
+    batch[2][-1] = 1e4  # Of the last device.
+    before = [np.array(w) for w in distiller.get_weights()]
+    distiller.fit(worker.dataset([batch]), verbose=0, shuffle=False)
+    moved = [
+        np.max(np.abs(new - old))
+        for new, old in zip(distiller.get_weights(), before, strict=True)
+    ]
+    scale = np.array(distiller.optimizer.dynamic_scale.numpy())
+    return {"moved": np.max(moved), "scale": scale}
+
+
+def no_sample():
+    """A last batch of one sample, which some device does not see."""
+    inputs = keras.Input((6,), name="audio")
+    x = layers.BatchNormalization(name="norm")(layers.Dense(6)(inputs))
+    student = keras.Model(inputs, layers.Dense(problems.CLASSES)(x))
+    distiller = distillers.CrossModalDistiller(
+        student=student, teacher=problems.network("image")
+    )
+    distiller.compile(keras.optimizers.SGD(0.1), problems.TASK)
+    batches = problems.batches("dkd", rows=problems.BATCH + 1)
+    loss = distiller.fit(worker.dataset(batches), verbose=0).history["loss"]
+    finite = [np.all(np.isfinite(w)) for w in distiller.get_weights()]
+    return {"finite": np.array([*finite, *np.isfinite(loss)])}
+
+
+def by_batch():
+    """`train_on_batch` of processes that were made with other weights."""
+    rank, _ = worker.rank_and_size()
+    distiller = problems.make("kd")
+    for variable in distiller.trainable_variables:
+        variable.assign(variable + 0.1 * rank)
+    for batch in worker.dataset(problems.batches("kd")):
+        distiller.train_on_batch(*batch)
+    return {f"{i}": np.array(w) for i, w in enumerate(distiller.get_weights())}
+
+
 CHECKS = [
-    correlation, retrieval, apart, statistics, start, teachers, nonfinite
+    correlation, retrieval, apart, statistics, overflow, no_sample, start,
+    by_batch, teachers, nonfinite,
 ]  # fmt: skip
 
 

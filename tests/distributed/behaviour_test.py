@@ -17,8 +17,12 @@ ENGINE, PROCESSES, DEVICES = {
     "tensorflow": ("mirrored:2", 1, 2),
     "torch": ("group", 2, 2),
 }[BACKEND]
-CHECKS = ["correlation", "retrieval", "apart", "statistics"]
-OF_PROCESSES = ["start", "teachers", "nonfinite"] if PROCESSES > 1 else []
+CHECKS = ["correlation", "retrieval", "apart", "statistics", "overflow"]
+if BACKEND == "tensorflow":
+    CHECKS += ["no_sample"]
+OF_PROCESSES = ["start", "by_batch", "teachers", "nonfinite"]
+if PROCESSES == 1:
+    OF_PROCESSES = []
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def found(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("behaviour")
-    names = [*CHECKS, *OF_PROCESSES[:1]]
+    names = [*CHECKS, *OF_PROCESSES[:2]]
     return launch.run("alone", folder, names, script=SCRIPT)[0]
 
 
@@ -85,11 +89,33 @@ def test_statistics(found, alone):
     assert len(seeds) == PROCESSES
 
 
+def test_overflow_on_one_device(found, alone):
+    for results in found:
+        for name in ("overflow: moved", "overflow: scale"):
+            assert results[name] == alone[name]
+        assert results["overflow: moved"] == 0
+        assert results["overflow: scale"] == 512
+
+
+if BACKEND == "tensorflow":
+
+    def test_a_device_without_a_sample(found):
+        for results in found:
+            assert results["no_sample: finite"].all()
+
+
 if OF_PROCESSES:
 
     def test_all_begin_with_the_weights_of_the_first(found, alone):
         for results in found:
             apart = launch.differences(of("start", results), of("start", alone))
+            assert max(apart.values()) <= 1e-5
+
+    def test_train_on_batch(found, alone):
+        for results in found:
+            apart = launch.differences(
+                of("by_batch", results), of("by_batch", alone)
+            )
             assert max(apart.values()) <= 1e-5
 
     def test_frozen_networks_must_agree(found):

@@ -75,6 +75,29 @@ def scorer(modality):
     return keras.Model(inputs, outputs, name=f"scorer_{modality}")
 
 
+def reader(outputs=CLASSES):
+    """A network with an embedding, whose gradients are sparse."""
+    inputs = keras.Input((), dtype="int32", name="sample_id")
+    x = layers.Embedding(100, 6)(inputs)
+    return keras.Model(inputs, layers.Dense(outputs)(x))
+
+
+class OwnLoss(distillers.Distiller):
+    """A method of a user's that has a Keras loss of its own."""
+
+    def compute_losses(self, x, y, sample_weight, training):
+        student = self.run("student", x, training)
+        teacher = self.ask("teacher", x)
+        terms = self.task_terms(
+            teacher["logits"],
+            student,
+            sample_weight,
+            name="own",
+            loss=keras.losses.MeanSquaredError(),
+        )
+        return {"student": student}, terms, {}
+
+
 class Spread(distillers.Distiller):
     """A method of a user's: a term that couples samples, by `gather`."""
 
@@ -161,6 +184,20 @@ def pretraining():
     return distiller
 
 
+def own_loss():
+    distiller = OwnLoss(student=network("audio"), teacher=network("image"))
+    distiller.compile(keras.optimizers.SGD(0.1))
+    return distiller
+
+
+def embedded():
+    distiller = distillers.CrossModalDistiller(
+        student=reader(), teacher=network("image")
+    )
+    distiller.compile(keras.optimizers.SGD(0.1, clipnorm=0.01), TASK)
+    return distiller
+
+
 def spread():
     distiller = Spread(student=network("audio"))
     distiller.compile(keras.optimizers.SGD(0.1), TASK, loss_weights=None)
@@ -229,6 +266,8 @@ PROBLEMS = {
     ),
     "pretraining": (pretraining, ""),
     "own_method": (spread, "labels"),
+    "own_loss": (own_loss, "weight labels"),
+    "embedded_clipped": (embedded, "labels sample_id"),
 }
 
 

@@ -26,6 +26,15 @@ def test_means_of_all_samples():
     assert {k: float(v) for k, v in means.result().items()} == {"a": 0, "b": 0}
 
 
+def test_nothing_counts_nothing():
+    means = RunningMeans(["a"])
+    means.update_state({"a": ops.convert_to_tensor(2.0)}, 3)
+    means.update_state({"a": ops.convert_to_tensor(float("nan"))}, 0)
+    assert float(means.result()["a"]) == 2
+    means.update_state({"a": ops.convert_to_tensor(float("nan"))}, 1)
+    assert np.isnan(float(means.result()["a"]))
+
+
 def test_half_precision_counts_in_float32():
     means = RunningMeans(["a"])
     for _ in range(3):
