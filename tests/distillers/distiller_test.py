@@ -440,9 +440,10 @@ def test_the_loss_comes_first():
     """As with every Keras model, where results are a list."""
     distiller = problems.make("kd")
     x, y, weight = problems.batches("kd")[0]
-    named = distiller.evaluate(x, y, weight, verbose=0, return_dict=True)
+    how = {"sample_weight": weight, "verbose": 0}
+    named = distiller.evaluate(x, y, return_dict=True, **how)
     assert set(named) > {"loss", "accuracy", "task_loss"}
-    listed = distiller.evaluate(x, y, weight, verbose=0)
+    listed = distiller.evaluate(x, y, **how)
     assert listed[0] == named["loss"]
     assert sorted(listed) == sorted(named.values())
     assert distiller.metrics_names[0] == "loss"
