@@ -27,7 +27,7 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 BATCHES = {"mlp": 32, "conv": 8, "transformer": 4}
 # In a block. A call of `fit` has a fixed cost of some milliseconds, which must
 # not count: a block takes a second or two.
-STEPS = {"mlp": 500, "conv": 10, "transformer": 6}
+STEPS = {"mlp": 500, "conv": 10, "transformer": 2}
 FEWER_STEPS = {("jax", "conv"): 2, ("torch", "conv"): 3, ("torch", "mlp"): 100}
 SAME = 0.01  # Relative difference of losses that is still the same training.
 
