@@ -34,22 +34,21 @@ def value_of(loss, y_true, y_pred, weight, coupled=False, **context):
         coupled: Whether the loss compares the samples with each other.
         **context: Further arguments of the loss, one row per sample.
     """
-    replicas = replica_count()
-    if replicas > 1 and y_pred.shape[0] == 0:
-        return ops.sum(y_pred)  # 0, with a gradient.
+    if replica_count() == 1:
+        return undivided(loss, y_true, y_pred, weight, **context)
     # Keras divides by the positions that count; ours, sample by sample.
     padding = None
-    if replicas > 1 and not isinstance(loss, Comparison):
+    if not isinstance(loss, Comparison):
         padding = padding_of(y_pred)
-    if replicas > 1 and (
-        coupled or padding is not None or not _is_mean(loss.reduction)
-    ):
+    if coupled or padding is not None or not _is_mean(loss.reduction):
         given = [y_true, y_pred, context]
         given += [v for v in (weight, padding) if v is not None]
         y_true, y_pred, context, *rest = gather_all(given)
         if padding is not None:
             y_pred._keras_mask = rest.pop()
         weight = rest[0] if rest else None
+    elif y_pred.shape[0] == 0:
+        return ops.sum(y_pred)  # 0, with a gradient.
     return undivided(loss, y_true, y_pred, weight, **context)
 
 
