@@ -80,7 +80,7 @@ test: check-backends $(VENV)/.installed-all
 # Every engine of every backend. A test starts processes of its own.
 test-distributed: check-backends $(VENV)/.installed-all
 	@$(MAKE) --no-print-directory test JOBS=1 \
-		PYTEST_ARGS="-m distributed tests/distributed $(PYTEST_ARGS)"
+		PYTEST_ARGS="-m distributed tests/distributed tests/guides $(PYTEST_ARGS)"
 
 lint: $(VENV)/.installed-all
 	@failed=0; \
