@@ -77,7 +77,10 @@ class BackendTrainer:
         if several:
             gradients = replicas.unless_empty(share, gradients)
         for variable, old in zip(statistics, old_statistics, strict=True):
-            variable.assign(tf.where(share > 0, variable.value, old))
+            # State that no sample moves, such as that of a spectral norm,
+            # goes on alike everywhere.
+            usable = (share > 0) | tf.math.is_finite(variable.value)
+            variable.assign(tf.where(usable, variable.value, old))
         if not guarded:
             replicas.apply_gradients(self.optimizer, gradients, variables)
         else:
