@@ -17,10 +17,10 @@ from keras.src.ops.function import Function
 @contextlib.contextmanager
 def forgetting():
     """Functional networks called inside forget; results are the same."""
-    before = getattr(Function, "_run_through_graph", None)
-    if before is None or [*inspect.signature(before).parameters] != _ARGUMENTS:
+    if not _KNOWN:
         yield  # Another version of Keras: more memory, and nothing else.
         return
+    before = Function._run_through_graph
     Function._run_through_graph = _run_through_graph
     try:
         yield
@@ -71,5 +71,11 @@ def _run_node(node, known, readers, operation_fn, call_fn):
             known[id(symbol)] = value
 
 
-# Those of the method of Keras which this one stands in for.
-_ARGUMENTS = [*inspect.signature(_run_through_graph).parameters]
+def _arguments(function):
+    return [*inspect.signature(function).parameters]
+
+
+# Whether Keras has the method that this one stands in for.
+_KNOWN = hasattr(Function, "_run_through_graph") and (
+    _arguments(Function._run_through_graph) == _arguments(_run_through_graph)
+)

@@ -54,10 +54,11 @@ class BackendTrainer(TrainsTogether):
         gradients = self.fill_gradients(gradients, variables)
         gradients = self.gradients_of_all(gradients, x)
         with torch.no_grad():
-            if guarded and not _finite_everywhere(totals):
+            finite = _finite(totals) if guarded else True
+            if guarded and not _everywhere(finite):
                 for variable, old in zip(state, before, strict=True):
                     variable.assign(old)
-                if _finite(totals):
+                if finite:
                     raise ValueError(
                         "The loss of another process is not finite. No weight "
                         "was changed in this step."
@@ -81,9 +82,9 @@ def _finite(totals):
     return torch.isfinite(torch.stack(totals)).all()
 
 
-def _finite_everywhere(totals):
-    """Whether the totals of all processes are finite."""
-    (bad,) = replicas.replica_total((~_finite(totals)).to(torch.float32))
+def _everywhere(finite):
+    """Whether that is so in all processes."""
+    (bad,) = replicas.replica_total((~finite).to(torch.float32))
     return not bad
 
 

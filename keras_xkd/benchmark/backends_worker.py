@@ -187,16 +187,20 @@ def serve(actions, requests, answers):
         answers.flush()
 
 
-def main():
+def serve_parent(actions):
     """Serves the process that started this one."""
     # The answers have a pipe of their own; whatever else is printed goes with
     # the errors, also by libraries in C.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    serve(actions, sys.stdin, answers)
+
+
+def main():
     if importlib.util.find_spec("tensorflow"):
         # Keras imports it in `fit`, where it would count as compilation.
         importlib.import_module("tensorflow")
-    serve(Trainer(), sys.stdin, answers)
+    serve_parent(Trainer())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from keras_xkd.benchmark.backends_link import WorkerError
 from keras_xkd.benchmark.contrast_growth_names import FORMS
 from keras_xkd.benchmark.contrast_growth_names import LOSSES
 from keras_xkd.benchmark.names import BACKENDS
+from keras_xkd.benchmark.names import check_known
 
 WORKER = "keras_xkd.benchmark.contrast_growth_worker"
 SIZES = tuple(2**k for k in range(9, 17))
@@ -129,12 +130,7 @@ def run(
     Returns:
         What is in the JSON file.
     """
-    unknown = set(losses or ()) - set(LOSSES)
-    if unknown:
-        raise SystemExit(
-            f"There are the losses {', '.join(LOSSES)}. "
-            f"Received: {', '.join(sorted(unknown))}"
-        )
+    check_known("losses", losses, LOSSES)
     if backends is None:
         import keras
 

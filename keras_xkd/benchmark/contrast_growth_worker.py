@@ -4,9 +4,7 @@ Forward and backward pass of the loss alone, without networks. Run by
 `keras_xkd.benchmark.backends_link.Worker`.
 """
 
-import os
 import statistics
-import sys
 import time
 
 import keras
@@ -16,7 +14,7 @@ from keras import ops
 from keras_xkd import losses
 from keras_xkd.benchmark import backends_device
 from keras_xkd.benchmark import peak_memory
-from keras_xkd.benchmark.backends_worker import serve
+from keras_xkd.benchmark.backends_worker import serve_parent
 from keras_xkd.benchmark.contrast_growth_names import QUEUE_BATCH
 from keras_xkd.benchmark.contrast_growth_names import QUEUES
 
@@ -158,13 +156,5 @@ def _step(function, arrays, learned):
     return lambda: [g[0].numpy() for g in gradients(*tensors)], None
 
 
-def main():
-    """Serves the process that started this one."""
-    # What libraries print goes with the errors.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    serve(Growth(), sys.stdin, answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve_parent(Growth())

@@ -5,6 +5,8 @@ see `native_jax.py` and its neighbours. `part(name, value)` runs a network or a
 layer; the frozen ones without gradient.
 """
 
+import keras
+
 FROZEN = {
     "kd": ("teacher",),
     "features": ("teacher",),
@@ -129,3 +131,19 @@ _TOTALS = {
     "umt": umt,
     "mke": mke,
 }
+
+
+def keras_training(layers, players):
+    """What a loop over Keras networks trains.
+
+    Returns:
+        The variables of all players, their tensors by player, and an optimizer.
+    """
+    groups = [
+        [v for name in own for v in layers[name].trainable_variables]
+        for own in players
+    ]
+    variables = [v for group in groups for v in group]
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(variables)
+    return variables, [[v.value for v in group] for group in groups], optimizer

@@ -1,7 +1,5 @@
 """A training loop written by hand in plain TensorFlow."""
 
-import keras
-
 from keras_xkd.benchmark import loop_math
 from keras_xkd.benchmark import native_tensorflow
 
@@ -42,14 +40,7 @@ def make(work, native=False, jit_compile=False):
         update = _adam(groups)
     else:
         run = layers
-        variables = [
-            [v for n in own for v in layers[n].trainable_variables]
-            for own in players
-        ]
-        groups = [[v.value for v in group] for group in variables]
-        variables = [v for group in variables for v in group]
-        optimizer = keras.optimizers.Adam(1e-3)
-        optimizer.build(variables)
+        variables, groups, optimizer = loop_math.keras_training(layers, players)
 
         def update(gradients):
             optimizer.apply(gradients, variables)

@@ -1,7 +1,5 @@
 """A training loop written by hand in plain PyTorch."""
 
-import keras
-
 from keras_xkd.benchmark import loop_math
 from keras_xkd.benchmark import native_torch
 
@@ -43,14 +41,7 @@ def make(work, native=False, compiled=False):
         batches = [_channels_first(batch) for batch in batches]
     else:
         run = layers
-        variables = [
-            [v for n in own for v in layers[n].trainable_variables]
-            for own in players
-        ]
-        groups = [[v.value for v in group] for group in variables]
-        variables = [v for group in variables for v in group]
-        optimizer = keras.optimizers.Adam(1e-3)
-        optimizer.build(variables)
+        variables, groups, optimizer = loop_math.keras_training(layers, players)
     if compiled:
         run = {name: torch.compile(own) for name, own in run.items()}
 

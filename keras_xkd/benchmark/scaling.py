@@ -14,6 +14,7 @@ import numpy as np
 from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import scaling_report as report
 from keras_xkd.benchmark import scaling_volume as volume
+from keras_xkd.benchmark.names import check_known
 from keras_xkd.benchmark.scaling_times import Group
 from keras_xkd.benchmark.scaling_times import take_times
 from keras_xkd.benchmark.workloads_networks import SIZES
@@ -186,12 +187,7 @@ def run(
     Returns:
         What is in the JSON file.
     """
-    unknown = set(sizes or ()) - set(SIZES)
-    if unknown:
-        raise SystemExit(
-            f"There are the sizes {', '.join(SIZES)}. "
-            f"Received: {', '.join(sorted(unknown))}"
-        )
+    check_known("sizes", sizes, SIZES)
     figure.check_matplotlib()
     networks = describe_networks()
     found = {

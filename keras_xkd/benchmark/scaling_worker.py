@@ -5,7 +5,6 @@ that everybody runs.
 """
 
 import contextlib
-import os
 import sys
 import time
 from unittest import mock
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_xkd.benchmark import workloads
-from keras_xkd.benchmark.backends_worker import serve
+from keras_xkd.benchmark.backends_worker import serve_parent
 from keras_xkd.benchmark.workloads_networks import Shape
 from keras_xkd.benchmark.workloads_networks import network
 from keras_xkd.distillers import CMCD
@@ -205,13 +204,5 @@ def _form(form):
     return getattr(scaling_overlap, form)()
 
 
-def main():
-    """Serves the process that started this one."""
-    # What libraries print goes with the errors.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    serve(Member(), sys.stdin, answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve_parent(Member())

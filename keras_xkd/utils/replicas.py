@@ -21,6 +21,8 @@ MEANS = ("sum_over_batch_size", "mean")
 
 def gather_all(structure):
     """The rows of all replicas of every tensor in a structure."""
+    if replica_count() == 1:
+        return structure
     leaves = [ops.convert_to_tensor(x) for x in keras.tree.flatten(structure)]
     return keras.tree.pack_sequence_as(structure, gather(leaves))
 

@@ -97,11 +97,16 @@ class RoleMetrics:
             if not metric.variables:
                 build = functools.partial(_build, metric, y, predictions[role])
                 outside_trace(build)
-            seen = [y, predictions[role]]
-            seen += [] if weight is None else [weight]
+            seen = {"y_true": y, "y_pred": predictions[role]}
+            if weight is not None:
+                seen["sample_weight"] = weight
             if any(v.aggregation != "sum" for v in metric.variables):
                 seen = gather_all(seen)
-            metric.update_state(*seen)
+            metric.update_state(
+                seen["y_true"],
+                seen["y_pred"],
+                sample_weight=seen.get("sample_weight"),
+            )
             logs[metric.name] = metric.result()
         return logs
 
