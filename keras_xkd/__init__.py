@@ -16,6 +16,7 @@ if not (sys.argv[:1] == ["-m"] and "keras_xkd" in sys.orig_argv):
     from keras_xkd import metrics
     from keras_xkd import models
     from keras_xkd import utils
+    from keras_xkd import visualization
 
 __version__ = "0.1.0"
 
@@ -30,4 +31,5 @@ __all__ = [
     "metrics",
     "models",
     "utils",
+    "visualization",
 ]

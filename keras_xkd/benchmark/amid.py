@@ -25,7 +25,6 @@ import functools
 import keras
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
 from keras_xkd.benchmark.amid_problems import PROBLEMS
@@ -41,6 +40,7 @@ from keras_xkd.benchmark.table import table
 from keras_xkd.distillers import Distiller
 from keras_xkd.losses import InfoNCE
 from keras_xkd.utils import select_modalities
+from keras_xkd.visualization import canvas
 
 EPOCHS, BATCH, RATE, ENCODING = 30, 100, 2e-3, 32
 TERMS = ("student_nce", "auxiliary_nce", "entropy")
@@ -232,7 +232,7 @@ def text(judged):
 def draw(results, path):
     """Accuracy of student and teacher by row, a panel for each problem."""
     size = {"size": (14, 8), "sharey": True, "squeeze": False}
-    canvas, axes = figure.new(2, len(PROBLEMS), **size)
+    figure, axes = canvas.new(2, len(PROBLEMS), **size)
     short = {
         "ce": "task only",
         "student": "+ I(T;S)",
@@ -244,7 +244,7 @@ def draw(results, path):
         "light_full": "AMID, x 0.3",
     }
     short = {row: short[row] for row in ROWS}
-    colors = {"teacher": figure.ORANGE, "student": figure.BLUE}
+    colors = {"teacher": canvas.ORANGE, "student": canvas.BLUE}
     for column, (problem, title) in enumerate(PROBLEMS.items()):
         for line, (role, color) in enumerate(colors.items()):
             axis = axes[line, column]
@@ -255,10 +255,10 @@ def draw(results, path):
             axis.set_xlabel(f"test accuracy of the {role} (%)")
             if line == 0:
                 axis.set_title(title, fontsize=11, loc="left")
-    canvas.suptitle(
+    figure.suptitle(
         f"AMID: every seed ({len(results)}), mean and 95 % interval", x=0.5
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -270,7 +270,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run of two epochs.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     epochs = 2 if quick else EPOCHS
     runner = Runner(epochs)
 

@@ -9,7 +9,6 @@ import importlib.util
 import math
 
 from keras_xkd.benchmark import backends_report
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_link import Worker
 from keras_xkd.benchmark.backends_link import pinned
 from keras_xkd.benchmark.backends_results import summarise
@@ -18,6 +17,7 @@ from keras_xkd.benchmark.backends_team import train
 from keras_xkd.benchmark.names import BACKENDS
 from keras_xkd.benchmark.names import METHODS
 from keras_xkd.benchmark.names import SIZES
+from keras_xkd.visualization import canvas
 
 DEVICES = ("auto", "cpu")
 # Measured steps, and those that a backend takes in one turn. A turn is an epoch
@@ -200,7 +200,7 @@ def run(
         arguments: The command that led here, for the record.
         **options: Further arguments of `compare`.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     options = {k: v for k, v in options.items() if v is not None}
 
     def write(results):

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_results import curve
 from keras_xkd.benchmark.table import number
+from keras_xkd.visualization import canvas
 
 COLORS = {
-    "jax": figure.BLUE,
-    "tensorflow": figure.ORANGE,
-    "torch": figure.GREEN,
+    "jax": canvas.BLUE,
+    "tensorflow": canvas.ORANGE,
+    "torch": canvas.GREEN,
 }
 MARKS = {"jax": "o", "tensorflow": "s", "torch": "^"}
 
 
 def draw(cases):
     """A figure with a row for each case: times, losses, their differences."""
-    picture, axes = figure.new(
+    picture, axes = canvas.new(
         len(cases), 3, size=(11, 0.6 + 2.2 * len(cases)), squeeze=False
     )
     for case, (times, losses, differences) in zip(cases, axes, strict=True):
@@ -84,7 +84,7 @@ def _draw_differences(axis, backends, plan):
     values = np.ptp([losses for _, losses in curves], axis=0).max(axis=0)
     # No difference at all has no place on a logarithmic axis.
     steps, values = curves[0][0][values > 0], values[values > 0]
-    axis.plot(steps, values, ".-", color=figure.GREY)
+    axis.plot(steps, values, ".-", color=canvas.GREY)
     axis.set_title("largest difference of losses", loc="left")
     axis.set_xscale("log")
     if len(values):

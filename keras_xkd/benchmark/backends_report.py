@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_figure import draw
 from keras_xkd.benchmark.backends_link import usable_cores
 from keras_xkd.benchmark.table import number
 from keras_xkd.benchmark.table import table
+from keras_xkd.visualization import canvas
 
 
 def where(worker):
@@ -171,5 +171,5 @@ def write(results, output, arguments):
     for size in dict.fromkeys(case["size"] for case in cases):
         own = [case for case in cases if case["size"] == size]
         path = output / f"backends_{size}.png"
-        paths.append(figure.save(draw(own), path))
+        paths.append(canvas.save(draw(own), path))
     return paths

@@ -27,7 +27,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.cmcd_report import OBJECTIVES
 from keras_xkd.benchmark.cmcd_report import SWEEPS
@@ -44,6 +43,7 @@ from keras_xkd.losses import CrossModalContrast
 from keras_xkd.losses import NTXent
 from keras_xkd.losses import SimilarityDistribution
 from keras_xkd.models import LinearProbe
+from keras_xkd.visualization import canvas
 
 FACTORS, COMMON = 8, 6
 DIM, HIDDEN, WIDTH = 64, 64, 32
@@ -226,7 +226,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run with two problems, few samples and single epochs.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     settings = QUICK if quick else SETTINGS
     print(f"CMCD: {2 * len(settings['shares'])} problems, {len(seeds)} seeds")
     study = Study("cmcd", output, settings, arguments)

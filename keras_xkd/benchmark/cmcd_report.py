@@ -6,11 +6,11 @@ diagnostic: number}}}`; most functions get those of one sweep.
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
+from keras_xkd.visualization import canvas
 
 SWEEPS = {
     "factors": "common factors",
@@ -23,10 +23,10 @@ DIAGNOSTICS = {
     "cosine": "cosine of the pairs",
 }
 COLORS = {
-    "scratch": figure.GREY,
-    "cmd": figure.ORANGE,
-    "cmc": figure.BLUE,
-    "sum": figure.GREEN,
+    "scratch": canvas.GREY,
+    "cmd": canvas.ORANGE,
+    "cmc": canvas.BLUE,
+    "sum": canvas.GREEN,
 }
 
 
@@ -139,7 +139,7 @@ def _with_margin(summary):
 
 def draw(results, path):
     """By sweep: errors of LE and FT, and the diagnostics beside the error."""
-    canvas, axes = figure.new(2, 3, size=(12, 7.5), sharey=True)
+    figure, axes = canvas.new(2, 3, size=(12, 7.5), sharey=True)
     for line, (sweep, what) in zip(axes, SWEEPS.items(), strict=True):
         found = [result[sweep] for result in results]
         for axis, row, title in (
@@ -155,7 +155,7 @@ def draw(results, path):
         axis.grid(axis="y", alpha=0.3)
     axes[0, 0].legend(frameon=False)
     axes[0, 2].legend(frameon=False)
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def _draw_errors(axis, results, row):
@@ -174,7 +174,7 @@ def _draw_errors(axis, results, row):
 
 
 def _draw_diagnostics(axis, results):
-    shades = (figure.GREY, figure.PURPLE, figure.BLUE)
+    shades = (canvas.GREY, canvas.PURPLE, canvas.BLUE)
     y = [r["cmc_le"] for result in results for r in result.values()]
     for (key, title), color in zip(DIAGNOSTICS.items(), shades, strict=True):
         x = [r[f"cmc_{key}"] for result in results for r in result.values()]

@@ -14,7 +14,6 @@ decisions was chosen. The others were not used for that.
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import gaussians
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.rows import columns
@@ -25,12 +24,13 @@ from keras_xkd.benchmark.table import table
 from keras_xkd.datasets import correlated_gaussians
 from keras_xkd.datasets import latent_factors
 from keras_xkd.diagnostics import complementarity
+from keras_xkd.visualization import canvas
 
 FEW, SAMPLES, TEST = 50, 150, 1000
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SIDES = {"better": ">", "worse": "<", "unclear": "~"}
 GAINS = gaussians.WORDS
-COLORS = (figure.BLUE, figure.GREEN, figure.ORANGE, figure.PURPLE)
+COLORS = (canvas.BLUE, canvas.GREEN, canvas.ORANGE, canvas.PURPLE)
 
 
 def few(overlap, seeds):
@@ -192,9 +192,9 @@ def text(rows):
 
 def draw(rows, path):
     """The gain over the difference of both sides, on decisions."""
-    canvas, axis = figure.new(size=(7, 4.6))
-    axis.axhline(0, color=figure.GREY, linewidth=1)
-    axis.axvline(0, color=figure.GREY, linewidth=1)
+    figure, axis = canvas.new(size=(7, 4.6))
+    axis.axhline(0, color=canvas.GREY, linewidth=1)
+    axis.axvline(0, color=canvas.GREY, linewidth=1)
     for color, family in zip(COLORS, FAMILIES):
         own = [row for row in rows if row["family"] == family]
         for row in own:
@@ -219,7 +219,7 @@ def draw(rows, path):
     )
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="lower right")
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -231,7 +231,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run of one problem per family and 10 steps.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     steps = 10 if quick else gaussians.STEPS
     problems = 1 if quick else None
     settings = {"steps": steps, "problems": problems}

@@ -9,13 +9,13 @@ time. Every backend runs in a process of its own; this one uses none.
 import math
 
 from keras_xkd.benchmark import contrast_growth_report as report
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.backends_link import Worker
 from keras_xkd.benchmark.backends_link import WorkerError
 from keras_xkd.benchmark.contrast_growth_names import FORMS
 from keras_xkd.benchmark.contrast_growth_names import LOSSES
 from keras_xkd.benchmark.names import BACKENDS
 from keras_xkd.benchmark.names import check_known
+from keras_xkd.visualization import canvas
 
 WORKER = "keras_xkd.benchmark.contrast_growth_worker"
 SIZES = tuple(2**k for k in range(9, 17))
@@ -135,7 +135,7 @@ def run(
         import keras
 
         backends = [keras.backend.backend()]
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     chunk = chunk or (16 if quick else 512)
     sizes = sorted(sizes or ((64, 128, 256) if quick else SIZES))
     options = {

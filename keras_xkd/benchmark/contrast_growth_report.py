@@ -2,11 +2,11 @@
 
 import pathlib
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.contrast_growth_names import QUEUE_BATCH
 from keras_xkd.benchmark.contrast_growth_names import QUEUES
 from keras_xkd.benchmark.table import table
+from keras_xkd.visualization import canvas
 
 HEADER = [
     "loss",
@@ -23,9 +23,9 @@ HEADER = [
     "stopped",
 ]
 COLORS = {
-    "jax": figure.BLUE,
-    "tensorflow": figure.ORANGE,
-    "torch": figure.GREEN,
+    "jax": canvas.BLUE,
+    "tensorflow": canvas.ORANGE,
+    "torch": canvas.GREEN,
 }
 STYLES = {"plain": "--", "chunks": "-"}
 
@@ -96,7 +96,7 @@ def _power(value):
 def draw(results, path):
     """Time above memory, a column for each loss, both axes logarithmic."""
     names = list(dict.fromkeys(r["loss"] for r in results))
-    canvas, axes = figure.new(
+    figure, axes = canvas.new(
         2,
         len(names),
         size=(1.5 + 2.3 * len(names), 5.4),
@@ -122,7 +122,7 @@ def draw(results, path):
             axis.set_yscale("log")
             axis.grid(True, alpha=0.25)
             powers = _powers(results, name, f"{key}_exponent")
-            axis.set_title(powers, fontsize=7, color=figure.GREY)
+            axis.set_title(powers, fontsize=7, color=canvas.GREY)
         axes[0][column].annotate(
             name.replace("_", " "),
             (0.5, 1.16),
@@ -134,8 +134,8 @@ def draw(results, path):
         axes[1][column].set_xlabel(rows, fontsize=8)
     axes[0][0].set_ylabel("seconds of a step")
     axes[1][0].set_ylabel("memory, MiB")
-    _legend(canvas, results)
-    return figure.save(canvas, path)
+    _legend(figure, results)
+    return canvas.save(figure, path)
 
 
 def _powers(results, name, key):
@@ -154,7 +154,7 @@ def _powers(results, name, key):
     return ", ".join(lines)
 
 
-def _legend(canvas, results):
+def _legend(figure, results):
     from matplotlib.lines import Line2D
 
     backends = dict.fromkeys(r["backend"] for r in results)
@@ -162,10 +162,10 @@ def _legend(canvas, results):
         Line2D([], [], color=COLORS[b], label=b, linewidth=2) for b in backends
     ]
     handles += [
-        Line2D([], [], color=figure.GREY, linestyle=style, label=form)
+        Line2D([], [], color=canvas.GREY, linestyle=style, label=form)
         for form, style in STYLES.items()
     ]
-    canvas.legend(
+    figure.legend(
         handles=handles,
         loc="outside upper center",
         ncols=len(handles),

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
@@ -28,6 +27,7 @@ from keras_xkd.benchmark.table import table
 from keras_xkd.datasets import correlated_gaussians
 from keras_xkd.distillers import CrossModalDistiller
 from keras_xkd.losses import SoftTargets
+from keras_xkd.visualization import canvas
 
 MEASURED = ("teacher", "alone", "distilled")
 OVERLAPS = (0, 2, 4, 6, 8, 10)
@@ -198,11 +198,11 @@ def text(judged):
 def draw(judged, path):
     """The gain over gamma, with intervals."""
     rows = judged["rows"]
-    canvas, axis = figure.new(size=(6.5, 4.2))
+    figure, axis = canvas.new(size=(6.5, 4.2))
     gamma = [row["gamma"] for row in rows]
     mean = np.array([row["gain"]["mean"] for row in rows])
-    axis.axhline(0, color=figure.GREY, linewidth=1)
-    axis.plot(gamma, mean, color=figure.BLUE, linewidth=1, alpha=0.5)
+    axis.axhline(0, color=canvas.GREY, linewidth=1)
+    axis.plot(gamma, mean, color=canvas.BLUE, linewidth=1, alpha=0.5)
     if rows[0]["gain"]["sd"] is not None:
         ends = [[row["gain"][end] for row in rows] for end in ("low", "high")]
         axis.errorbar(
@@ -210,10 +210,10 @@ def draw(judged, path):
             mean,
             yerr=np.abs(np.array(ends) - mean),
             fmt="none",
-            color=figure.BLUE,
+            color=canvas.BLUE,
             capsize=4,
         )
-    axis.plot(gamma, mean, "o", color=figure.BLUE)
+    axis.plot(gamma, mean, "o", color=canvas.BLUE)
     axis.grid(axis="y", alpha=0.3)
     axis.set_xticks(gamma, [f"{g:.2f}" for g in gamma])
     axis.set_xlabel("gamma: share of decisive information in both modalities")
@@ -233,9 +233,9 @@ def draw(judged, path):
             textcoords="offset points",
             ha="right",
             va=side,
-            color=figure.GREY,
+            color=canvas.GREY,
         )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -247,7 +247,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run with 10 steps instead of 1,000.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     steps = 10 if quick else STEPS
     print(f"Linear classifiers, {steps} steps, {len(seeds)} seeds each:")
     study = Study("gaussians", output, {"steps": steps}, arguments)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
+from keras_xkd.visualization import canvas
 
 
 def columns(results):
@@ -73,7 +73,7 @@ def differences(values, pairs, unit="points", digits=1):
 def draw(axis, values, titles, colors=None, digits=1):
     """Draws the rows into an axis: every seed, the mean and its interval."""
     for place, row in enumerate(titles):
-        color = (colors or {}).get(row, figure.BLUE)
+        color = (colors or {}).get(row, canvas.BLUE)
         summary = summarise(values[row])
         mean = summary["mean"]
         axis.plot(

@@ -11,7 +11,6 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import scaling_report as report
 from keras_xkd.benchmark import scaling_volume as volume
 from keras_xkd.benchmark.names import check_known
@@ -20,6 +19,7 @@ from keras_xkd.benchmark.scaling_times import take_times
 from keras_xkd.benchmark.workloads_networks import SIZES
 from keras_xkd.benchmark.workloads_networks import Shape
 from keras_xkd.benchmark.workloads_networks import network
+from keras_xkd.visualization import canvas
 
 # Networks at 224 x 224; patches of the transformer are given as vectors.
 LARGE = {
@@ -188,7 +188,7 @@ def run(
         What is in the JSON file.
     """
     check_known("sizes", sizes, SIZES)
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     networks = describe_networks()
     found = {
         "networks": networks,

@@ -1,21 +1,21 @@
 """The picture of `scaling`."""
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import scaling_volume as volume
 from keras_xkd.benchmark.scaling_times import TITLES
+from keras_xkd.visualization import canvas
 
-COLORS = (figure.BLUE, figure.ORANGE)
+COLORS = (canvas.BLUE, canvas.ORANGE)
 
 
 def draw(found, path):
     """Bytes, throughput and, where they were taken, times."""
     panels = 3 if found["times"] else 2
-    canvas, axes = figure.new(1, panels, size=(4.3 * panels, 3.8))
+    figure, axes = canvas.new(1, panels, size=(4.3 * panels, 3.8))
     _draw_bytes(axes[0], found)
     _draw_throughput(axes[1], found)
     if found["times"]:
         _draw_times(axes[2], found["times"])
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def _draw_bytes(axis, found):
@@ -24,7 +24,7 @@ def _draw_bytes(axis, found):
     for width, style in ((128, ":"), (512, "-"), (2048, "--")):
         moved = [volume.gathered(n, batch, width) / 1e6 for n in devices]
         label = f"gather, width {width}"
-        axis.plot(devices, moved, style, color=figure.GREEN, label=label)
+        axis.plot(devices, moved, style, color=canvas.GREEN, label=label)
     for name, color in zip(found["networks"], COLORS, strict=True):
         moved = [
             r["networks"][name]["gradients"] / 1e6 for r in found["growth"]
@@ -37,7 +37,7 @@ def _draw_bytes(axis, found):
 
 def _draw_throughput(axis, found):
     devices = [row["devices"] for row in found["growth"]]
-    axis.plot(devices, devices, color=figure.GREY, linewidth=1, label="ideal")
+    axis.plot(devices, devices, color=canvas.GREY, linewidth=1, label="ideal")
     width = found["example"]["width"]
     for name, color in zip(found["networks"], COLORS, strict=True):
         forward = found["networks"][name]["operations"]
@@ -74,11 +74,11 @@ def _draw_times(axis, times):
             done.append(length * (1 - own["communication"]))
             sent.append(length * own["communication"])
     places = list(range(len(labels)))
-    axis.barh(places, done, color=figure.BLUE, label="computing")
-    axis.barh(places, sent, left=done, color=figure.ORANGE, label="collectives")
+    axis.barh(places, done, color=canvas.BLUE, label="computing")
+    axis.barh(places, sent, left=done, color=canvas.ORANGE, label="collectives")
     axis.set_yticks(places, labels, fontsize=6)
     axis.invert_yaxis()
-    axis.axvline(1, color=figure.GREY, linewidth=0.8)
+    axis.axvline(1, color=canvas.GREY, linewidth=0.8)
     axis.set_xlabel("time of a step, 1 process = 1")
     axis.set_title("Two processes on this machine", fontsize=10)
     axis.legend(fontsize=7, frameon=False)

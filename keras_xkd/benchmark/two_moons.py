@@ -20,7 +20,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
 from keras_xkd.benchmark.progress import StageProgress
@@ -29,6 +28,7 @@ from keras_xkd.benchmark.study import Study
 from keras_xkd.datasets import two_moons
 from keras_xkd.distillers import MKE
 from keras_xkd.layers import ScaledGaussianNoise
+from keras_xkd.visualization import canvas
 
 NOTEBOOK = 42
 RATE, TEACHER_STEPS, STEPS = 0.01, 1000, 2000
@@ -228,14 +228,14 @@ def text(accuracies, agreements):
 
 def draw(accuracies, path):
     """The rows of both settings, one beside the other."""
-    canvas, axes = figure.new(1, 2, size=(10, 4.2), sharex=True, sharey=True)
-    colors = dict.fromkeys(ROWS, figure.GREY)
-    colors |= {"teacher": figure.ORANGE, "mke": figure.BLUE}
+    figure, axes = canvas.new(1, 2, size=(10, 4.2), sharex=True, sharey=True)
+    colors = dict.fromkeys(ROWS, canvas.GREY)
+    colors |= {"teacher": canvas.ORANGE, "mke": canvas.BLUE}
     for axis, (setting, title) in zip(axes, SETTINGS.items(), strict=True):
         rows.draw(axis, accuracies[setting], ROWS, colors)
         axis.set_title(title, fontsize=11, loc="left")
         axis.set_xlabel("test accuracy (%)")
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -247,7 +247,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run with 10 steps for every network.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     print(f"Two moons: {len(SETTINGS)} settings, {len(seeds)} runs each")
     study = Study("two-moons", output, {"quick": quick}, arguments)
 

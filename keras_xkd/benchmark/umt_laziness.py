@@ -19,7 +19,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
 from keras_xkd.benchmark.study import Restarts
@@ -29,6 +28,7 @@ from keras_xkd.distillers import UME
 from keras_xkd.distillers import UMT
 from keras_xkd.models import LateFusion
 from keras_xkd.utils.linear_probe import linear_probe
+from keras_xkd.visualization import canvas
 
 NOISE = {"audio": 1.0, "image": 0.5}
 EPOCHS, BATCH, RATE, WIDTH, CLASSES = 40, 100, 2e-3, 64, 10
@@ -222,11 +222,11 @@ def text(judged):
 def draw(judged, path):
     """The probes of the weak modality, and the accuracy of the models."""
     values = judged["values"]
-    canvas, (left, right) = figure.new(1, 2, size=(11, 4.2))
+    figure, (left, right) = canvas.new(1, 2, size=(11, 4.2))
     probes = {f"audio {row}": title for row, title in PROBES.items()}
-    colors = {"audio umt": figure.ORANGE, "umt": figure.ORANGE}
-    colors |= {"audio alone": figure.GREY, "audio": figure.GREY}
-    colors |= {"image": figure.GREY}
+    colors = {"audio umt": canvas.ORANGE, "umt": canvas.ORANGE}
+    colors |= {"audio alone": canvas.GREY, "audio": canvas.GREY}
+    colors |= {"image": canvas.GREY}
     rows.draw(left, values, probes, colors)
     left.set_title("What the audio encoder learns", fontsize=11, loc="left")
     left.set_xlabel("linear probe of its features, test accuracy (%)")
@@ -234,12 +234,12 @@ def draw(judged, path):
     right.set_title("What the models predict", fontsize=11, loc="left")
     right.set_xlabel("test accuracy (%)")
     count = len(values["umt"])
-    canvas.suptitle(
+    figure.suptitle(
         f"AV digits, strong images and weak audio: every seed ({count}), "
         "mean and 95 % interval",
         fontsize=11,
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -251,7 +251,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run of one epoch.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     epochs = 1 if quick else EPOCHS
     settings = {"epochs": epochs, "batch": BATCH, "rate": RATE, "noise": NOISE}
     print(f"AV digits, {epochs} epochs, {len(seeds)} seeds:")

@@ -20,7 +20,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
 from keras_xkd.benchmark.study import Restarts
@@ -30,6 +29,7 @@ from keras_xkd.distillers import UME
 from keras_xkd.distillers import UMT
 from keras_xkd.distillers import choose_late_fusion
 from keras_xkd.models import LateFusion
+from keras_xkd.visualization import canvas
 
 MODALITIES = ("first", "second")
 SIZES = {"train": 100, "validation": 1000, "test": 2000}
@@ -227,13 +227,13 @@ def text(judged):
 
 def draw(judged, path):
     """Test accuracies, and B - A of every seed, a column for each problem."""
-    canvas, axes = figure.new(
+    figure, axes = canvas.new(
         2, 2, size=(10, 6), gridspec_kw={"height_ratios": [3, 1]}
     )
     for column, (name, part) in enumerate(judged["problems"].items()):
         values, (top, bottom) = part["values"], axes[:, column]
-        colors = dict.fromkeys(TITLES, figure.GREY)
-        colors |= {"ume": figure.BLUE, "umt": figure.ORANGE}
+        colors = dict.fromkeys(TITLES, canvas.GREY)
+        colors |= {"ume": canvas.BLUE, "umt": canvas.ORANGE}
         rows.draw(top, values, TITLES, colors)
         top.set_xlabel("test accuracy (%)")
         top.set_title(f"{name} features", fontsize=11, loc="left")
@@ -243,17 +243,17 @@ def draw(judged, path):
         picked = np.array(values["choice"])[order]
         tone = [colors[choice.lower()] for choice in picked]
         places = np.arange(len(gaps))
-        bottom.axhline(0, color=figure.GREY, linewidth=1)
+        bottom.axhline(0, color=canvas.GREY, linewidth=1)
         bottom.vlines(places, *ends[order].T, color=tone, linewidth=2)
         bottom.scatter(places, gaps[order], color=tone, s=14)
         bottom.set_xticks([])
         bottom.set_xlabel("seeds, coloured by what the rule chooses")
         bottom.set_ylabel("B - A (points)")
-    canvas.suptitle(
+    figure.suptitle(
         f"UMT or UME: every seed ({judged['seeds']}), mean and 95 % interval",
         fontsize=11,
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -265,7 +265,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run of one epoch.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     epochs = 1 if quick else EPOCHS
     settings = {"epochs": epochs, "rate": RATE, "noise": [NOISE, REFERENCE]}
     print(f"Two problems, {epochs} epochs, {len(seeds)} seeds:")

@@ -22,7 +22,6 @@ import numpy as np
 from keras import layers
 
 from keras_xkd import metrics
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import opinions
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark import rows
@@ -34,6 +33,7 @@ from keras_xkd.distillers import VideoAdviser
 from keras_xkd.models import PromptedCLIP
 from keras_xkd.models.clip_parts import import_keras_hub
 from keras_xkd.utils import select_modalities
+from keras_xkd.visualization import canvas
 
 SETTINGS = {
     "parts": {"train": 1500, "validation": 100, "test": 1000},
@@ -259,12 +259,12 @@ def summary(results):
 
 def draw(errors, path):
     """The error of every row."""
-    canvas, axis = figure.new(size=(8, 4.4))
+    figure, axis = canvas.new(size=(8, 4.4))
     colors = {
-        "few": figure.GREY,
-        "all": figure.GREY,
-        "joint_teacher": figure.ORANGE,
-        "two_stage_teacher": figure.ORANGE,
+        "few": canvas.GREY,
+        "all": canvas.GREY,
+        "joint_teacher": canvas.ORANGE,
+        "two_stage_teacher": canvas.ORANGE,
     }
     rows.draw(axis, errors, TITLES, colors, digits=2)
     axis.set_xlabel("mean absolute error of the sentiment (scale -3 to 3)")
@@ -274,7 +274,7 @@ def draw(errors, path):
         fontsize=11,
         loc="left",
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def run(seeds, output, quick=False, arguments=()):
@@ -286,7 +286,7 @@ def run(seeds, output, quick=False, arguments=()):
         quick: A smoke run with few samples and one epoch.
         arguments: The arguments of the command, for the record.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     import_keras_hub()
     settings = SETTINGS | (QUICK if quick else {})
     study = Study("video-adviser", output, settings, arguments)

@@ -2,25 +2,25 @@
 
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.demo.experiment import ALL
 from keras_xkd.demo.experiment import DISTILLED
 from keras_xkd.demo.experiment import FEW
 from keras_xkd.demo.experiment import PER_CLASS
 from keras_xkd.demo.experiment import TEACHER
+from keras_xkd.visualization import canvas
 
 ROWS = {
-    TEACHER: ("Teacher: images,\nall labels", figure.GREY),
-    FEW: (f"Audio,\n{PER_CLASS} labels per digit", figure.ORANGE),
-    ALL: ("Audio,\nall labels", figure.BLUE),
-    DISTILLED: ("Audio, no label,\ndistilled from images", figure.GREEN),
+    TEACHER: ("Teacher: images,\nall labels", canvas.GREY),
+    FEW: (f"Audio,\n{PER_CLASS} labels per digit", canvas.ORANGE),
+    ALL: ("Audio,\nall labels", canvas.BLUE),
+    DISTILLED: ("Audio, no label,\ndistilled from images", canvas.GREEN),
 }
 
 
 def draw_comparison(accuracies, path):
     """Test accuracy of each row: every seed, the mean and its interval."""
-    canvas, axis = figure.new(size=(7.5, 3.8))
+    figure, axis = canvas.new(size=(7.5, 3.8))
     for place, (row, (_, color)) in enumerate(ROWS.items()):
         values = accuracies[row]
         summary = summarise(values)
@@ -52,8 +52,8 @@ def draw_comparison(accuracies, path):
     axis.invert_yaxis()
     axis.set_ylim(len(ROWS) - 0.5, -0.6)
     axis.set_xlim(0, 104)
-    axis.axvline(10, color=figure.GREY, linewidth=1, linestyle=":")
-    axis.annotate("chance", (11, -0.3), color=figure.GREY)
+    axis.axvline(10, color=canvas.GREY, linewidth=1, linestyle=":")
+    axis.annotate("chance", (11, -0.3), color=canvas.GREY)
     axis.grid(axis="x", alpha=0.3)
     axis.set_xlabel("test accuracy (%)")
     seeds = len(accuracies[TEACHER])
@@ -64,12 +64,12 @@ def draw_comparison(accuracies, path):
         fontsize=10,
         loc="left",
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)
 
 
 def draw_curves(histories, path):
     """The loss of each row over the epochs, in training and validation."""
-    canvas, axes = figure.new(1, 4, size=(11, 3.3), sharex=True)
+    figure, axes = canvas.new(1, 4, size=(11, 3.3), sharex=True)
     for axis, (row, (label, color)) in zip(axes, ROWS.items(), strict=True):
         loss = "distillation_loss" if row == DISTILLED else "loss"
         for name, style in [(loss, "-"), (f"val_{loss}", "--")]:
@@ -93,8 +93,8 @@ def draw_curves(histories, path):
             else "cross-entropy"
         )
         axis.legend(frameon=False, fontsize=8)
-    canvas.suptitle(
+    figure.suptitle(
         "Losses, mean over seeds (faint: each seed; training with dropout)",
         fontsize=10,
     )
-    return figure.save(canvas, path)
+    return canvas.save(figure, path)

@@ -3,7 +3,6 @@
 import pathlib
 import time
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark import record
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
@@ -16,6 +15,7 @@ from keras_xkd.demo.experiment import FEW
 from keras_xkd.demo.experiment import STEPS
 from keras_xkd.demo.experiment import TITLES
 from keras_xkd.demo.experiment import run_seed
+from keras_xkd.visualization import canvas
 
 INTRODUCTION = """\
 Cross-modal distillation: a network that knows pictures of digits teaches one
@@ -52,7 +52,7 @@ def run(seeds, output, quick=False, steps=None, arguments=("demo",)):
     Returns:
         What `results.json` holds as figures.
     """
-    figure.check_matplotlib()
+    canvas.check_matplotlib()
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     steps = steps or (20 if quick else STEPS)

@@ -1,7 +1,7 @@
 import numpy as np
 
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.table import table
+from keras_xkd.visualization import canvas
 
 
 class DeploymentReport:
@@ -79,8 +79,8 @@ class DeploymentReport:
                 f"Received: {batch_size}"
             )
         if ax is None:
-            _, ax = figure.new(size=(6.5, 4.2))
-        colors = [figure.BLUE, figure.ORANGE, figure.GREEN, figure.PURPLE]
+            _, ax = canvas.new(size=(6.5, 4.2))
+        colors = [canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE]
         for i, row in enumerate(self.rows):
             color = colors[i % 4]
             time = 1e3 * row[f"latency_{batch_size}"]

@@ -5,12 +5,12 @@ import keras
 import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.benchmark import figure
 from keras_xkd.benchmark.table import table
 from keras_xkd.diagnostics import scoring
 from keras_xkd.diagnostics.halves import check_confidence
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
+from keras_xkd.visualization import canvas
 
 MOST = 8
 
@@ -88,12 +88,12 @@ class ModalitySubsets(collections.abc.Mapping):
             )
         if ax is None:
             height = 1.2 + 0.35 * len(self.rows)
-            _, ax = figure.new(size=(6.5, height))
+            _, ax = canvas.new(size=(6.5, height))
         for place, row in enumerate(self.rows):
             value, ends = row[metric], row[f"{metric}_interval"]
             if ends is not None:
-                ax.plot(ends, [place, place], color=figure.BLUE, linewidth=2)
-            ax.plot(value, place, "o", color=figure.BLUE, markersize=7)
+                ax.plot(ends, [place, place], color=canvas.BLUE, linewidth=2)
+            ax.plot(value, place, "o", color=canvas.BLUE, markersize=7)
             ax.annotate(
                 f"{value:.3f}",
                 (value, place),
@@ -103,7 +103,7 @@ class ModalitySubsets(collections.abc.Mapping):
                 fontsize="small",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )
-        ax.axvline(self.rows[-1][metric], color=figure.GREY, ls=":", zorder=0)
+        ax.axvline(self.rows[-1][metric], color=canvas.GREY, ls=":", zorder=0)
         labels = [" + ".join(row["modalities"]) for row in self.rows]
         ax.set_yticks(range(len(labels)), labels)
         ax.set_ylim(len(labels) - 0.5, -0.8)

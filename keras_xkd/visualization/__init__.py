@@ -1,0 +1,3 @@
+"""Pictures: of a training, of features, of students. They need matplotlib."""
+
+__all__ = []
