@@ -187,11 +187,18 @@ class ContrastiveMemory(keras.layers.Layer):
         by_rows = functools.partial(
             chunks.by_rows, fixed=drawn, chunk_size=self.chunk_size
         )
-        first = by_rows(mean_exponential, [ops.stop_gradient(x) for x in sides])
-        count = ops.maximum(ops.sum(present), 1.0)
-        first = ops.sum(ops.stop_gradient(first) * present) / count
-        known = self.normalizer[index]
-        z = ops.where(known > 0, known, first * self.rows)
+
+        def first():
+            fixed = [ops.stop_gradient(x) for x in sides]
+            means = ops.stop_gradient(by_rows(mean_exponential, fixed))
+            count = ops.maximum(ops.sum(present), 1.0)
+            return ops.sum(means * present) / count * self.rows
+
+        known = ops.convert_to_tensor(self.normalizer)[index]
+        if self.chunk_size:  # A pass over all products, for one batch.
+            z = ops.cond(known > 0, lambda: known, first)
+        else:
+            z = ops.where(known > 0, known, first())
         # With all samples absent there is nothing to estimate it from.
         size = drawn[0].shape[1] if drawn else self.rows
         offset = ops.log(ops.where(z > 0, z, 1.0) * size / self.rows)
