@@ -20,7 +20,7 @@ are not those of a processor, which the tests expect.
 **Benchmarks.** `benchmark backends` in float32 (with TensorFloat-32 where that
 is a backend's default) and mixed_float16, as Keras compiles by default (JAX:
 XLA, PyTorch: not) and with `--jit` (PyTorch: torch.compile); `benchmark
-step-time` in float32.
+step-time` in float32 and mixed_float16.
 
 `gpu.json` has the GPU, the driver, the counts of the tests with the names of
 those that failed, and the results of every benchmark.
@@ -84,10 +84,11 @@ def plan(options):
             command = _benchmark("backends", arguments, output / name)
             commands.append((name, command, common))
     for backend in options.backends:
-        name = f"step_time_{backend}"
-        arguments = ["--backend", backend, *steps]
-        command = _benchmark("step-time", arguments, output / name)
-        commands.append((name, command, common))
+        for dtype in ("float32", "mixed_float16"):
+            name = f"step_time_{dtype}_{backend}"
+            arguments = ["--backend", backend, "--dtype", dtype, *steps]
+            command = _benchmark("step-time", arguments, output / name)
+            commands.append((name, command, common))
     return commands
 
 

@@ -106,6 +106,11 @@ OPTIONS = {
             "torch.compile, steps per execution, threads",
         },
         "--batch-size": _number("samples in a batch"),
+        "--dtype": {
+            "metavar": "POLICY",
+            "help": "such as mixed_bfloat16, without the loops by hand "
+            "(default: float32)",
+        },
     },
     "scaling": {
         "--sizes": _some(SIZES, "mlp transformer"),

@@ -70,7 +70,16 @@ def measure(runs, rounds, warm_up=1):
     return found
 
 
-def compare(method, size, names, rounds, seed=0, quick=False, batch_size=None):
+def compare(
+    method,
+    size,
+    names,
+    rounds,
+    seed=0,
+    quick=False,
+    batch_size=None,
+    dtype=None,
+):
     """Times our step and its alternatives for one method and size.
 
     Args:
@@ -81,6 +90,8 @@ def compare(method, size, names, rounds, seed=0, quick=False, batch_size=None):
         quick: Whether to take tiny networks and two steps in a block.
         batch_size: Number of samples in a batch; by default that of
             `BATCHES`.
+        dtype: Name of a dtype policy. The loops by hand compute in float32
+            and are left out with any other.
 
     Returns:
         A dict: `method`, `size`, `batch_size`, `steps`, `seconds` as `measure`
@@ -91,16 +102,17 @@ def compare(method, size, names, rounds, seed=0, quick=False, batch_size=None):
     size_of_batch = batch_size or (None if quick else BATCHES[size])
     steps = 2 if quick else steps_of(size)
     options = {"batch_size": size_of_batch, "seed": seed, "tiny": quick}
-    names = [n for n in names if n in ways.available(method)]
+    names = [n for n in names if n in ways.available(method, dtype)]
     runs = {}
     plain = [n for n in names if n != "keras_distillation"]
-    for name in ["ours", *plain] if plain else []:
-        runs[name] = ways.make(name, method, size, steps, **options)
-    if "keras_distillation" in names:
-        options["same_inputs"] = True
-        for name in ("ours", "keras_distillation"):
-            key = "ours_same_inputs" if name == "ours" else name
-            runs[key] = ways.make(name, method, size, steps, **options)
+    with ways.policy(dtype):
+        for name in ["ours", *plain] if plain else []:
+            runs[name] = ways.make(name, method, size, steps, **options)
+        if "keras_distillation" in names:
+            options["same_inputs"] = True
+            for name in ("ours", "keras_distillation"):
+                key = "ours_same_inputs" if name == "ours" else name
+                runs[key] = ways.make(name, method, size, steps, **options)
     seconds = measure(runs, rounds)
     ratios = {}
     for name in names:
@@ -214,6 +226,7 @@ def run(
     pairs=None,
     levers=False,
     batch_size=None,
+    dtype=None,
 ):
     """Prints and writes what a training step costs.
 
@@ -230,6 +243,7 @@ def run(
         levers: Whether to measure what a user can set instead, such as
             `jit_compile`, and print advice.
         batch_size: Number of samples in a batch.
+        dtype: Name of a dtype policy, see `compare`.
     """
     methods = methods or workloads.METHODS
     sizes = sizes or workloads.SIZES
@@ -240,15 +254,27 @@ def run(
         from keras_xkd.benchmark import step_time_levers
 
         return step_time_levers.run(
-            seeds, output, quick, arguments, methods, sizes, pairs, batch_size
+            seeds,
+            output,
+            quick,
+            arguments,
+            methods,
+            sizes,
+            pairs,
+            batch_size,
+            dtype,
         )
-    print(f"A training step on {backend}, {machine()}\n", flush=True)
+    kind = dtype or keras.config.dtype_policy().name
+    print(f"A training step on {backend}, {kind}, {machine()}\n", flush=True)
     results = []
     for size in sizes:
         for method in methods:
+            if not set(names) & set(ways.available(method, dtype)):
+                print(f"{size}, {method}: there is nothing to compare with\n")
+                continue
             start = time.perf_counter()
             found = compare(
-                method, size, names, pairs, seeds[0], quick, batch_size
+                method, size, names, pairs, seeds[0], quick, batch_size, dtype
             )
             results.append(found)
             keras.utils.clear_session()
@@ -262,7 +288,8 @@ def run(
     if costs:
         print(f"{costs}\n")
     print(record.describe())
-    report = {"machine": machine(), "results": results, "table": lines}
+    report = {"machine": machine(), "dtype": kind}
+    report |= {"results": results, "table": lines}
     path = pathlib.Path(output) / f"step_time_{backend}.json"
     record.write(path, report, arguments, seeds)
     return report

@@ -4,6 +4,7 @@ Every contender is a function that trains for an epoch, waits for the result
 and returns the mean loss.
 """
 
+import contextlib
 import importlib
 
 import keras
@@ -28,9 +29,22 @@ def by_hand():
     return importlib.import_module(f"keras_xkd.benchmark.loop_{backend}")
 
 
-def available(method):
-    """The alternatives that can do a method."""
+@contextlib.contextmanager
+def policy(dtype):
+    """A dtype policy while networks are made, None for the present one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def available(method, dtype=None):
+    """The alternatives that can do a method, with a dtype policy."""
     left_out = set()
+    if dtype not in (None, "float32"):
+        left_out |= {"loop", "native"}
     if method in ("amid", "mke"):
         # Two players; inputs that `compute_loss` would have to change.
         left_out.add("stock")

@@ -47,7 +47,9 @@ def levers(size):
     return found
 
 
-def compare(method, size, rounds, seed=0, quick=False, batch_size=None):
+def compare(
+    method, size, rounds, seed=0, quick=False, batch_size=None, dtype=None
+):
     """Times our step with each lever, in turns.
 
     Returns:
@@ -62,7 +64,7 @@ def compare(method, size, rounds, seed=0, quick=False, batch_size=None):
     options |= {"tiny": quick}
     runs, failed, first = {}, {}, {}
     for name, kwargs in {"default": {}, **levers(size)}.items():
-        with _settings(name):
+        with _settings(name), ways.policy(dtype):
             train = ways.make("ours", method, size, steps, kwargs, **options)
         start = time.perf_counter()
         try:
@@ -130,7 +132,17 @@ def _on_one_core(train):
     return epoch
 
 
-def run(seeds, output, quick, arguments, methods, sizes, rounds, batch_size):
+def run(
+    seeds,
+    output,
+    quick,
+    arguments,
+    methods,
+    sizes,
+    rounds,
+    batch_size,
+    dtype=None,
+):
     """Prints and writes the levers and advice; see `step_time.run`."""
     backend = keras.backend.backend()
     print(f"Settings on {backend}, {step_time.machine()}\n", flush=True)
@@ -138,7 +150,9 @@ def run(seeds, output, quick, arguments, methods, sizes, rounds, batch_size):
     for size in sizes:
         for method in methods:
             start = time.perf_counter()
-            found = compare(method, size, rounds, seeds[0], quick, batch_size)
+            found = compare(
+                method, size, rounds, seeds[0], quick, batch_size, dtype
+            )
             results.append(found)
             keras.utils.clear_session()
             took = time.perf_counter() - start

@@ -131,6 +131,27 @@ def test_quick(tmp_path, capsys):
     assert "loop by hand, same networks" in capsys.readouterr().out
 
 
+def test_dtype(tmp_path, capsys):
+    """The loops by hand compute in float32."""
+    names = ["stock", "keras_distillation"]
+    assert ways.available("kd", "mixed_bfloat16") == names
+    before = keras.config.dtype_policy()
+    with ways.policy("mixed_bfloat16"):
+        work = workloads.make("kd", "mlp", tiny=True)
+    assert work.networks["student"].compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy() == before
+    report = step_time.run(
+        [0],
+        tmp_path,
+        quick=True,
+        methods=["amid"],
+        sizes=["mlp"],
+        dtype="mixed_bfloat16",
+    )
+    assert report["results"] == []
+    assert "mlp, amid: there is nothing to compare" in capsys.readouterr().out
+
+
 def test_levers():
     backend = keras.backend.backend()
     names = {size: set(step_time_levers.levers(size)) for size in LEVERS}

@@ -55,11 +55,11 @@ def test_driver(gpu, monkeypatch, tmp_path):
 def test_the_commands_are_valid(gpu, flags, capsys):
     gpu.main(["--dry-run", *flags])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
-    assert sum("mixed_float16" in line for line in lines) == 2
+    assert len(lines) == 10
+    assert sum("mixed_float16" in line for line in lines) == 4
     assert sum("--jit" in line for line in lines) == 2
     hidden = sum("CUDA_VISIBLE_DEVICES= " in line for line in lines)
-    assert hidden == (8 if flags else 0)
+    assert hidden == (10 if flags else 0)
     parser = command_line.make_parser()
     benchmarks = 0
     for line in lines:
@@ -72,7 +72,7 @@ def test_the_commands_are_valid(gpu, flags, capsys):
             assert folders and all(
                 (PATH.parents[1] / f).is_dir() for f in folders
             )
-    assert benchmarks == 6
+    assert benchmarks == 8
 
 
 def test_what_is_stored(gpu, monkeypatch, tmp_path):
