@@ -5,12 +5,18 @@ and function here, with its public path, keeps saved files independent of the
 folder in which the code happens to live.
 """
 
+from collections.abc import Callable
+from typing import Any
+from typing import TypeVar
+
 import keras
 
-PUBLIC = {}
+T = TypeVar("T")
+
+PUBLIC: dict[str, Any] = {}
 
 
-def keras_xkd_export(path):
+def keras_xkd_export(path: str) -> Callable[[T], T]:
     """Registers a class or function under its public path.
 
     Args:
@@ -21,7 +27,7 @@ def keras_xkd_export(path):
         functions that Keras may serialise, registers it with Keras.
     """
 
-    def decorator(obj):
+    def decorator(obj: T) -> T:
         PUBLIC[path] = obj
         if isinstance(obj, type) and not hasattr(obj, "get_config"):
             return obj  # Such as a callback, which Keras does not serialise.

@@ -1,7 +1,14 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.backend import padding_of
+from keras_xkd.losses.in_context import InContext
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Shape
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 
 class Comparison(keras.losses.Loss):
@@ -46,18 +53,24 @@ class Comparison(keras.losses.Loss):
 
     def __init__(
         self,
-        output=None,
-        across_replicas=True,
-        reduction="sum_over_batch_size",
-        name=None,
-        dtype=None,
-    ):
+        output: str | None = None,
+        across_replicas: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if output is not None:
             self.output = output
         self.across_replicas = across_replicas
 
-    def __call__(self, y_true, y_pred, sample_weight=None, **context):
+    def __call__(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Weights = None,
+        **context: Tensor,
+    ) -> Tensor:
         unknown = set(context) - set(self.needs)
         if unknown:
             raise ValueError(
@@ -72,9 +85,11 @@ class Comparison(keras.losses.Loss):
         if padding is not None:
             context["padding"] = padding
             y_pred = ops.copy(y_pred)
-        return _InContext(self, context)(y_true, y_pred, sample_weight)
+        return InContext(self, context)(y_true, y_pred, sample_weight)
 
-    def companion(self, teacher_shape, student_shape):
+    def companion(
+        self, teacher_shape: Shape, student_shape: Shape
+    ) -> keras.layers.Layer | None:
         """Returns the layer that holds this loss's weights, if it has any.
 
         A loss is stateless. One that learns an embedding or remembers past
@@ -88,7 +103,7 @@ class Comparison(keras.losses.Loss):
         """
         return None
 
-    def information(self, loss, samples):
+    def information(self, loss: Tensor, samples: Tensor) -> Tensor | None:
         """The mutual information that a loss guarantees, in nats.
 
         None, as here, if it guarantees none.
@@ -99,20 +114,6 @@ class Comparison(keras.losses.Loss):
         """
         return None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"output": self.output, "across_replicas": self.across_replicas}
         return {**super().get_config(), **own}
-
-
-class _InContext(keras.losses.Loss):
-    """The same loss with its further arguments bound."""
-
-    def __init__(self, loss, context):
-        super().__init__(
-            name=loss.name, reduction=loss.reduction, dtype=loss.dtype
-        )
-        self.loss = loss
-        self.context = context
-
-    def call(self, y_true, y_pred):
-        return self.loss.call(y_true, y_pred, **self.context)

@@ -1,9 +1,16 @@
+from typing import Any
+
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
-from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.noise_contrast import batch_contrast
+from keras_xkd.losses.softmax_contrast import unit_rows
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Shape
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.ContrastiveRepresentation")
@@ -36,9 +43,7 @@ class ContrastiveRepresentation(Comparison):
         samples: Number of training samples, for a bank with a row for each.
         queue: Length of a queue of past samples instead, to bound memory.
         chunk_size: Rows that are compared at a time, see `InfoNCE`.
-        name: Name of the loss.
-        **kwargs: `output` (`"features"` by default), `reduction` and
-            `dtype`, see `Comparison`. The authors weigh this loss by 0.8.
+        name, **kwargs: See `InfoNCE`. The authors weigh this loss by 0.8.
 
     Call arguments: `y_true` and `y_pred`, teacher and student of shape
     `(batch, features)`, and `mask` of shape `(batch,)`, 1 for the samples
@@ -65,16 +70,16 @@ class ContrastiveRepresentation(Comparison):
 
     def __init__(
         self,
-        temperature=0.07,
-        embedding_dim=128,
-        momentum=0.5,
-        negatives=4096,
-        samples=None,
-        queue=None,
-        chunk_size=None,
-        name="contrastive_representation",
-        **kwargs,
-    ):
+        temperature: float = 0.07,
+        embedding_dim: int = 128,
+        momentum: float = 0.5,
+        negatives: int = 4096,
+        samples: int | None = None,
+        queue: int | None = None,
+        chunk_size: int | None = None,
+        name: str = "contrastive_representation",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.memory = {
             "samples": samples,
@@ -88,22 +93,28 @@ class ContrastiveRepresentation(Comparison):
         chunks.check_chunk_size(chunk_size)
         self.chunk_size = chunk_size
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
-        t, s = numerics.upcast(y_true, y_pred)
-        checks.check_rows(t, s, same_width=True)
-        valid, t, s = numerics.unit_rows(mask, t, s)
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
+        valid, t, s = unit_rows(y_true, y_pred, mask)
         values = batch_contrast(
             t, s, valid, self.memory["temperature"], self.chunk_size
         )
         return values * valid
 
-    def companion(self, teacher_shape, student_shape):
+    def companion(
+        self, teacher_shape: Shape, student_shape: Shape
+    ) -> keras.layers.Layer | None:
         from keras_xkd.layers.contrastive_memory import ContrastiveMemory
 
         layer = ContrastiveMemory(chunk_size=self.chunk_size, **self.memory)
         layer.build(teacher_shape, student_shape)
         return layer
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {**self.memory, "chunk_size": self.chunk_size}
         return {**super().get_config(), **own}

@@ -1,3 +1,5 @@
+from typing import Any
+
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
@@ -5,6 +7,8 @@ from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.info_nce import info_nce
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.CrossModalContrast")
@@ -43,31 +47,41 @@ class CrossModalContrast(Comparison):
 
     def __init__(
         self,
-        temperature=0.07,
-        chunk_size=None,
-        name="cross_modal_contrast",
-        **kwargs,
-    ):
+        temperature: float = 0.07,
+        chunk_size: int | None = None,
+        name: str = "cross_modal_contrast",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
         chunks.check_chunk_size(chunk_size)
         self.chunk_size = chunk_size
         self.temperature = temperature
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return cross_modal_contrast(
             y_true, y_pred, self.temperature, mask, self.chunk_size
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"temperature": self.temperature, "chunk_size": self.chunk_size}
         return {**super().get_config(), **own}
 
 
 @keras_xkd_export("keras_xkd.losses.cross_modal_contrast")
 def cross_modal_contrast(
-    y_true, y_pred, temperature=0.07, mask=None, chunk_size=None
-):
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float = 0.07,
+    mask: Mask = None,
+    chunk_size: int | None = None,
+) -> Tensor:
     """Computes `CrossModalContrast`; see there."""
     source = ops.stop_gradient(ops.convert_to_tensor(y_true))
     return info_nce(source, y_pred, temperature, True, mask, chunk_size)

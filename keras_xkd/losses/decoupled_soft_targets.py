@@ -1,11 +1,15 @@
-from keras import ops
+from typing import Any
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.divergences import bernoulli
+from keras_xkd.losses.divergences import categorical
+from keras_xkd.losses.divergences import split_classes
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.losses.soft_targets import bernoulli
-from keras_xkd.losses.soft_targets import categorical
+from keras_xkd.utils.typing import Labels
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.DecoupledSoftTargets")
@@ -29,15 +33,11 @@ class DecoupledSoftTargets(Comparison):
         beta: Weight of the other classes. The authors' code has 8, and lets
             the whole term grow over the first 20 epochs.
         temperature: Softens both predictions; 4 in the authors' code.
-        name: Name of the loss.
-        **kwargs: `output` (`"logits"` by default), `reduction` and `dtype`,
-            see `Comparison`.
+        name, **kwargs: See `SoftTargets`.
 
     Call arguments:
-        y_true: The teacher's logits, shape `(batch, classes)`.
-        y_pred: The student's logits, of the same shape.
-        labels: Class indices of shape `(batch,)` or `(batch, 1)`, or one-hot
-            rows of shape `(batch, classes)`.
+        y_true, y_pred: Logits of teacher and student, `(batch, classes)`.
+        labels: Class indices, `(batch,)` or `(batch, 1)`, or one-hot rows.
 
     Returns:
         One value per sample, shape `(batch,)`, before the reduction.
@@ -65,24 +65,30 @@ class DecoupledSoftTargets(Comparison):
 
     def __init__(
         self,
-        alpha=1.0,
-        beta=8.0,
-        temperature=4.0,
-        name="decoupled_soft_targets",
-        **kwargs,
-    ):
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        temperature: float = 4.0,
+        name: str = "decoupled_soft_targets",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
         self.alpha = alpha
         self.beta = beta
         self.temperature = temperature
 
-    def call(self, y_true, y_pred, labels=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        labels: Labels = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return decoupled_soft_targets(
             y_true, y_pred, labels, self.alpha, self.beta, self.temperature
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "alpha": self.alpha,
@@ -93,8 +99,13 @@ class DecoupledSoftTargets(Comparison):
 
 @keras_xkd_export("keras_xkd.losses.decoupled_soft_targets")
 def decoupled_soft_targets(
-    y_true, y_pred, labels, alpha=1.0, beta=8.0, temperature=4.0
-):
+    y_true: Tensor,
+    y_pred: Tensor,
+    labels: Tensor,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+    temperature: float = 4.0,
+) -> Tensor:
     """Computes `DecoupledSoftTargets`; see there."""
     if labels is None:
         raise ValueError("`DecoupledSoftTargets` needs labels. Received: None")
@@ -103,17 +114,7 @@ def decoupled_soft_targets(
     checks.check_rows(y_true, y_pred)
     checks.check_same_shape(y_true, y_pred)
     labels = checks.class_indices(labels, y_true, y_pred)
-    # The columns of the other classes: 0, 1, ... without the label.
-    columns = ops.arange(y_pred.shape[-1] - 1, dtype="int32")[None]
-    columns = columns + ops.cast(columns >= labels, "int32")
-
-    def split(logits):
-        logits = logits / temperature
-        others = ops.take_along_axis(logits, columns, axis=1)
-        target = ops.take_along_axis(logits, labels, axis=1)
-        # The log-odds of the true class against all others together.
-        return target - ops.logsumexp(others, axis=1, keepdims=True), others
-
-    (t, t_others), (s, s_others) = split(y_true), split(y_pred)
+    t, t_others = split_classes(y_true / temperature, labels)
+    s, s_others = split_classes(y_pred / temperature, labels)
     values = alpha * bernoulli(t, s) + beta * categorical(t_others, s_others)
     return temperature**2 * values

@@ -1,3 +1,6 @@
+from typing import Any
+from typing import Literal
+
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
@@ -5,6 +8,8 @@ from keras_xkd.losses.alignment import align as align_positions
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.FeatureMatching")
@@ -62,7 +67,12 @@ class FeatureMatching(Comparison):
 
     couples = False
 
-    def __init__(self, align=None, name="feature_matching", **kwargs):
+    def __init__(
+        self,
+        align: Literal["interpolate", "attention"] | None = None,
+        name: str = "feature_matching",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if align not in (None, "interpolate", "attention"):
             raise ValueError(
@@ -71,15 +81,22 @@ class FeatureMatching(Comparison):
             )
         self.align = align
 
-    def call(self, y_true, y_pred, padding=None):
+    def call(
+        self, y_true: Tensor, y_pred: Tensor, padding: Mask = None
+    ) -> Tensor:
         return feature_matching(y_true, y_pred, self.align, padding)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "align": self.align}
 
 
 @keras_xkd_export("keras_xkd.losses.feature_matching")
-def feature_matching(y_true, y_pred, align=None, padding=None):
+def feature_matching(
+    y_true: Tensor,
+    y_pred: Tensor,
+    align: Literal["interpolate", "attention"] | None = None,
+    padding: Mask = None,
+) -> Tensor:
     """Computes `FeatureMatching`; see there.
 
     `padding`, shape `(batch, positions...)`, is 1 for the student's positions

@@ -1,10 +1,15 @@
+from typing import Any
+
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
-from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.softmax_contrast import contrast_sides
+from keras_xkd.losses.softmax_contrast import unit_rows
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.InfoNCE")
@@ -62,12 +67,12 @@ class InfoNCE(Comparison):
 
     def __init__(
         self,
-        temperature=0.07,
-        symmetric=True,
-        chunk_size=None,
-        name="info_nce",
-        **kwargs,
-    ):
+        temperature: float = 0.07,
+        symmetric: bool = True,
+        chunk_size: int | None = None,
+        name: str = "info_nce",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
         chunks.check_chunk_size(chunk_size)
@@ -77,44 +82,38 @@ class InfoNCE(Comparison):
             "chunk_size": chunk_size,
         }
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return info_nce(y_true, y_pred, mask=mask, **self.arguments)
 
-    def information(self, loss, samples):
+    def information(self, loss: Tensor, samples: Tensor) -> Tensor | None:
         if self.reduction not in ("sum_over_batch_size", "mean"):
             return None
         return ops.log(ops.maximum(samples, 1.0)) - loss
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}
 
 
 @keras_xkd_export("keras_xkd.losses.info_nce")
 def info_nce(
-    y_true, y_pred, temperature=0.07, symmetric=True, mask=None, chunk_size=None
-):
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float = 0.07,
+    symmetric: bool = True,
+    mask: Mask = None,
+    chunk_size: int | None = None,
+) -> Tensor:
     """Computes `InfoNCE`; see there."""
-    checks.check_temperature(temperature)
-    t, s = numerics.upcast(y_true, y_pred)
-    checks.check_rows(t, s, same_width=True)
+    valid, t, s = unit_rows(y_true, y_pred, mask, temperature)
     if s.shape[1] == 1:
         raise ValueError(
             "Rows are compared by their direction, and one number has none. "
             + checks.shapes(t, s)
         )
-    valid, t, s = numerics.unit_rows(mask, t, s)
-
-    def product(rows, candidates):
-        return numerics.products(rows, candidates) / temperature
-
-    def contrast(s_rows, t_rows, s, t):
-        logits = product(s_rows, t)
-        values = numerics.log_total(logits, valid)
-        if symmetric:  # Of all rows, one product serves both directions.
-            other = product(t_rows, s) if chunk_size else ops.transpose(logits)
-            values = (values + numerics.log_total(other, valid)) / 2
-        if chunk_size is None:
-            return values - ops.diagonal(logits)
-        return values - ops.sum(s_rows * t_rows, axis=1) / temperature
-
-    return chunks.by_rows(contrast, (s, t), (s, t), (), chunk_size) * valid
+    return contrast_sides(valid, t, s, temperature, symmetric, chunk_size)

@@ -1,3 +1,6 @@
+from typing import Any
+from typing import Self
+
 import keras
 from keras import ops
 
@@ -6,6 +9,9 @@ from keras_xkd.losses import checks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.utils.typing import LossLike
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.Matching")
@@ -52,7 +58,13 @@ class Matching(Comparison):
 
     couples = False
 
-    def __init__(self, loss, output="features", name=None, **kwargs):
+    def __init__(
+        self,
+        loss: LossLike,
+        output: str = "features",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         if isinstance(loss, Comparison):
             raise ValueError(
                 f"{type(loss).__name__} compares outputs by itself; pass it "
@@ -67,7 +79,9 @@ class Matching(Comparison):
         self.loss = resolved
         self._identifier = loss if isinstance(loss, str) else resolved
 
-    def call(self, y_true, y_pred, padding=None):
+    def call(
+        self, y_true: Tensor, y_pred: Tensor, padding: Mask = None
+    ) -> Tensor:
         y_true, y_pred = upcast(y_true, y_pred)
         if len(y_true.shape) == len(y_pred.shape) == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]
@@ -82,11 +96,11 @@ class Matching(Comparison):
             )
         return average_positions(values, padding)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         loss = keras.saving.serialize_keras_object(self._identifier)
         return {**super().get_config(), "loss": loss}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})

@@ -9,12 +9,18 @@ from keras_xkd.losses.numerics import NEVER
 from keras_xkd.losses.numerics import log_total
 from keras_xkd.losses.numerics import products
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.contrastive_representation")
 def contrastive_representation(
-    anchors, positives, negatives, normalizer, samples, temperature=0.07
-):
+    anchors: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    normalizer: Tensor,
+    samples: float,
+    temperature: float = 0.07,
+) -> Tensor:
     """One direction of `ContrastiveRepresentation`, given its parts.
 
     Rows of `anchors` and `positives`, shape `(batch, dim)`, and `negatives`,

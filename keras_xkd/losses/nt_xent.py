@@ -1,10 +1,13 @@
-from keras import ops
+from typing import Any
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
-from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.softmax_contrast import contrast_views
+from keras_xkd.losses.softmax_contrast import unit_rows
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.NTXent")
@@ -59,49 +62,40 @@ class NTXent(Comparison):
     needs = ("mask",)
 
     def __init__(
-        self, temperature=0.1, chunk_size=None, name="nt_xent", **kwargs
-    ):
+        self,
+        temperature: float = 0.1,
+        chunk_size: int | None = None,
+        name: str = "nt_xent",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
         chunks.check_chunk_size(chunk_size)
         self.chunk_size = chunk_size
         self.temperature = temperature
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return nt_xent(y_true, y_pred, self.temperature, mask, self.chunk_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"temperature": self.temperature, "chunk_size": self.chunk_size}
         return {**super().get_config(), **own}
 
 
 @keras_xkd_export("keras_xkd.losses.nt_xent")
-def nt_xent(y_true, y_pred, temperature=0.1, mask=None, chunk_size=None):
+def nt_xent(
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float = 0.1,
+    mask: Mask = None,
+    chunk_size: int | None = None,
+) -> Tensor:
     """Computes `NTXent`; see there."""
-    checks.check_temperature(temperature)
-    one, two = numerics.upcast(y_true, y_pred)
-    checks.check_rows(one, two, same_width=True)
-    valid, one, two = numerics.unit_rows(mask, one, two)
-    index = ops.arange(ops.shape(one)[0], dtype="int32")
-
-    def product(rows, candidates):
-        return numerics.products(rows, candidates) / temperature
-
-    def normalizer(rows, across, same, rows_index):
-        itself = rows_index[:, None] == index[None]
-        within = ops.where(itself, numerics.NEVER, product(rows, same))
-        logits = ops.concatenate([across, within], axis=1)
-        return numerics.log_total(logits, ops.concatenate([valid, valid]))
-
-    def contrast(one_rows, two_rows, one, two, rows_index):
-        across = product(one_rows, two)
-        # Of all rows, one product serves both sides.
-        back = product(two_rows, one) if chunk_size else ops.transpose(across)
-        values = normalizer(one_rows, across, one, rows_index)
-        values = (values + normalizer(two_rows, back, two, rows_index)) / 2
-        if chunk_size is None:
-            return values - ops.diagonal(across)
-        return values - ops.sum(one_rows * two_rows, axis=1) / temperature
-
-    sides = (one, two)
-    return chunks.by_rows(contrast, sides, sides, (index,), chunk_size) * valid
+    rows = unit_rows(y_true, y_pred, mask, temperature)
+    return contrast_views(*rows, temperature, chunk_size)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
@@ -5,6 +7,8 @@ from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.ProbabilisticTransfer")
@@ -61,21 +65,35 @@ class ProbabilisticTransfer(Comparison):
     same_width = False
 
     def __init__(
-        self, chunk_size=None, name="probabilistic_transfer", **kwargs
-    ):
+        self,
+        chunk_size: int | None = None,
+        name: str = "probabilistic_transfer",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         chunks.check_chunk_size(chunk_size)
         self.chunk_size = chunk_size
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return probabilistic_transfer(y_true, y_pred, mask, self.chunk_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "chunk_size": self.chunk_size}
 
 
 @keras_xkd_export("keras_xkd.losses.probabilistic_transfer")
-def probabilistic_transfer(y_true, y_pred, mask=None, chunk_size=None):
+def probabilistic_transfer(
+    y_true: Tensor,
+    y_pred: Tensor,
+    mask: Mask = None,
+    chunk_size: int | None = None,
+) -> Tensor:
     """Computes `ProbabilisticTransfer`; see there."""
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)

@@ -1,9 +1,13 @@
+from typing import Any
+
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.RelationalDistance")
@@ -55,15 +59,25 @@ class RelationalDistance(Comparison):
     needs = ("mask",)
     same_width = False
 
-    def __init__(self, name="relational_distance", **kwargs):
+    def __init__(
+        self, name: str = "relational_distance", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return relational_distance(y_true, y_pred, mask)
 
 
 @keras_xkd_export("keras_xkd.losses.relational_distance")
-def relational_distance(y_true, y_pred, mask=None):
+def relational_distance(
+    y_true: Tensor, y_pred: Tensor, mask: Mask = None
+) -> Tensor:
     """Computes `RelationalDistance`; see there."""
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)

@@ -1,10 +1,16 @@
-from keras import ops
+from typing import Any
+
+import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
-from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.softmax_contrast import contrast_shares
+from keras_xkd.losses.softmax_contrast import unit_rows
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Shape
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.SimilarityDistribution")
@@ -50,13 +56,13 @@ class SimilarityDistribution(Comparison):
 
     def __init__(
         self,
-        teacher_temperature=0.05,
-        student_temperature=0.1,
-        queue=None,
-        chunk_size=None,
-        name="similarity_distribution",
-        **kwargs,
-    ):
+        teacher_temperature: float = 0.05,
+        student_temperature: float = 0.1,
+        queue: int | None = None,
+        chunk_size: int | None = None,
+        name: str = "similarity_distribution",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(teacher_temperature, student_temperature)
         if queue is not None and queue < 1:
@@ -69,52 +75,46 @@ class SimilarityDistribution(Comparison):
             "chunk_size": chunk_size,
         }
 
-    def call(self, y_true, y_pred, mask=None, padding=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        mask: Mask = None,
+        padding: Mask = None,
+    ) -> Tensor:
         return similarity_distribution(
             y_true, y_pred, mask=mask, **self.arguments
         )
 
-    def companion(self, teacher_shape, student_shape):
+    def companion(
+        self, teacher_shape: Shape, student_shape: Shape
+    ) -> keras.layers.Layer | None:
         if self.queue is None:
             return None
         from keras_xkd.layers.similarity_queue import SimilarityQueue
 
-        layer = SimilarityQueue(self.queue, **self.arguments)
-        layer.build(teacher_shape, student_shape)
-        return layer
+        queue = SimilarityQueue(self.queue, **self.arguments)
+        queue.build(teacher_shape, student_shape)
+        return queue
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments, "queue": self.queue}
 
 
 @keras_xkd_export("keras_xkd.losses.similarity_distribution")
 def similarity_distribution(
-    y_true,
-    y_pred,
-    teacher_temperature=0.05,
-    student_temperature=0.1,
-    mask=None,
-    keys=None,
-    chunk_size=None,
-):
+    y_true: Tensor,
+    y_pred: Tensor,
+    teacher_temperature: float = 0.05,
+    student_temperature: float = 0.1,
+    mask: Mask = None,
+    keys: Tensor | None = None,
+    chunk_size: int | None = None,
+) -> Tensor:
     """Computes `SimilarityDistribution`; see there.
 
     `keys`, shape `(n, features)`, are further candidates; zeros are none.
     """
-    checks.check_temperature(teacher_temperature, student_temperature)
-    t, s = numerics.upcast(y_true, y_pred)
-    checks.check_rows(t, s, same_width=True)
-    valid, t, s = numerics.unit_rows(mask, ops.stop_gradient(t), s)
-    keys = t[:0] if keys is None else ops.cast(keys, t.dtype)
-    candidates = ops.concatenate([t, keys])
-    among = ops.concatenate([valid > 0, ops.any(keys != 0, axis=1)])
-
-    def log_shares(rows, temperature):
-        logits = numerics.products(rows, candidates) / temperature
-        return ops.log_softmax(ops.where(among[None], logits, numerics.NEVER))
-
-    def cross_entropy(s, t):
-        p = ops.exp(log_shares(t, teacher_temperature))
-        return -ops.sum(p * log_shares(s, student_temperature), axis=1)
-
-    return chunks.by_rows(cross_entropy, (s,), (), (t,), chunk_size) * valid
+    temperatures = teacher_temperature, student_temperature
+    valid, t, s = unit_rows(y_true, y_pred, mask, *temperatures)
+    return contrast_shares(valid, t, s, keys, temperatures, chunk_size)

@@ -1,10 +1,15 @@
-from keras import ops
+from typing import Any
+from typing import Literal
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses import checks
 from keras_xkd.losses.comparison import Comparison
+from keras_xkd.losses.divergences import bernoulli
+from keras_xkd.losses.divergences import categorical
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.utils.typing import Mask
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.SoftTargets")
@@ -50,37 +55,44 @@ class SoftTargets(Comparison):
     >>> round(float(loss(teacher, student)), 4)
     0.1308
 
-    Reference:
-
-    - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
+    Reference: [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
     """
 
     output = "logits"
     couples = False
 
     def __init__(
-        self, temperature=4.0, kind="softmax", name="soft_targets", **kwargs
-    ):
+        self,
+        temperature: float = 4.0,
+        kind: Literal["softmax", "sigmoid"] = "softmax",
+        name: str = "soft_targets",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         _check(temperature, kind)
         self.temperature = temperature
         self.kind = kind
 
-    def call(self, y_true, y_pred, padding=None):
+    def call(
+        self, y_true: Tensor, y_pred: Tensor, padding: Mask = None
+    ) -> Tensor:
         return soft_targets(
             y_true, y_pred, self.temperature, self.kind, padding
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "kind": self.kind,
-        }
+    def get_config(self) -> dict[str, Any]:
+        own = {"temperature": self.temperature, "kind": self.kind}
+        return {**super().get_config(), **own}
 
 
 @keras_xkd_export("keras_xkd.losses.soft_targets")
-def soft_targets(y_true, y_pred, temperature=4.0, kind="softmax", padding=None):
+def soft_targets(
+    y_true: Tensor,
+    y_pred: Tensor,
+    temperature: float = 4.0,
+    kind: Literal["softmax", "sigmoid"] = "softmax",
+    padding: Mask = None,
+) -> Tensor:
     """Computes `SoftTargets`; see there.
 
     `padding`, shape `(batch, positions...)`, is 1 for the positions that
@@ -97,19 +109,6 @@ def soft_targets(y_true, y_pred, temperature=4.0, kind="softmax", padding=None):
     divergence = categorical if kind == "softmax" else bernoulli
     values = divergence(y_true / temperature, y_pred / temperature)
     return temperature**2 * average_positions(values, padding)
-
-
-def categorical(t, s):
-    """KL of two categorical distributions, from logits, over the last axis."""
-    log_t, log_s = ops.log_softmax(t), ops.log_softmax(s)
-    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)
-
-
-def bernoulli(t, s):
-    """KL of Bernoulli distributions, from logits, summed over the last axis."""
-    yes = ops.sigmoid(t) * (ops.log_sigmoid(t) - ops.log_sigmoid(s))
-    no = ops.sigmoid(-t) * (ops.log_sigmoid(-t) - ops.log_sigmoid(-s))
-    return ops.sum(yes + no, axis=-1)
 
 
 def _check(temperature, kind):

@@ -1,8 +1,13 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.metrics import scores
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.BinnedAccuracy")
@@ -39,7 +44,13 @@ class BinnedAccuracy(keras.metrics.Mean):
     - [Tsai et al., 2019](https://arxiv.org/abs/1906.00295)
     """
 
-    def __init__(self, low=-3, high=3, name="binned_accuracy", dtype=None):
+    def __init__(
+        self,
+        low: int = -3,
+        high: int = 3,
+        name: str = "binned_accuracy",
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not low < high or low != int(low) or high != int(high):
             raise ValueError(
@@ -50,7 +61,9 @@ class BinnedAccuracy(keras.metrics.Mean):
         self.high = high
         self._direction = "up"
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
+    ) -> None:
         y_true, y_pred, weight = scores.read(y_true, y_pred, sample_weight)
         matches = ops.equal(self._bin(y_true), self._bin(y_pred))
         super().update_state(ops.cast(matches, "float32"), weight)
@@ -58,5 +71,5 @@ class BinnedAccuracy(keras.metrics.Mean):
     def _bin(self, scores):
         return ops.round(ops.clip(scores, self.low, self.high))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "low": self.low, "high": self.high}

@@ -4,6 +4,9 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import scores
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.PearsonCorrelation")
@@ -35,7 +38,9 @@ class PearsonCorrelation(keras.metrics.Metric):
     0.9608
     """
 
-    def __init__(self, name="pearson_correlation", dtype=None):
+    def __init__(
+        self, name: str = "pearson_correlation", dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self._direction = "up"
         self.total, self.origin, self.mean, self.moments = (
@@ -51,7 +56,9 @@ class PearsonCorrelation(keras.metrics.Metric):
             )
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
+    ) -> None:
         *sample, weight = scores.read(y_true, y_pred, sample_weight)
         x = ops.stack(sample, axis=1)
         first = ops.take(x, ops.argmax(weight > 0), axis=0)
@@ -71,7 +78,7 @@ class PearsonCorrelation(keras.metrics.Metric):
         self.origin.assign(origin)
         self.total.assign(total)
 
-    def result(self):
+    def result(self) -> Tensor:
         spread = ops.sqrt(ops.diagonal(self.moments))
         # Divided in turn: the product of two small numbers would be 0.
         value = safe_divide(self.moments[0, 1], spread[0])

@@ -1,7 +1,13 @@
+from typing import Any
+from typing import Literal
+
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.metrics import retrieval
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.metrics.RecallAtK")
@@ -45,27 +51,33 @@ class RecallAtK(retrieval.RetrievalMetric):
 
     def __init__(
         self,
-        k,
-        capacity,
-        embedding_dim,
-        direction="both",
-        name=None,
-        dtype=None,
-    ):
+        k: int,
+        capacity: int,
+        embedding_dim: int,
+        direction: Literal["forward", "backward", "both"] = "both",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         name = name or f"recall_at_{k}"
         super().__init__(capacity, embedding_dim, direction, name, dtype)
         _check(k)
         self.k = k
 
-    def values(self, similarity, relevant):
+    def values(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _found(similarity, relevant, self.k)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k": self.k}
 
 
 @keras_xkd_export("keras_xkd.metrics.recall_at_k")
-def recall_at_k(queries, gallery, query_labels=None, gallery_labels=None, k=1):
+def recall_at_k(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    query_labels: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    k: int = 1,
+) -> float:
     """Share of queries that find an item of their label; see `RecallAtK`.
 
     Args:

@@ -1,9 +1,16 @@
 """What the metrics of cross-modal retrieval share."""
 
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
+
 import keras
 from keras import ops
 
 from keras_xkd.losses import numerics
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 DIRECTIONS = ("forward", "backward", "both")
 BLOCK = 1024
@@ -24,8 +31,13 @@ class RetrievalMetric(keras.metrics.Metric):
     """
 
     def __init__(
-        self, capacity, embedding_dim, direction="both", name=None, dtype=None
-    ):
+        self,
+        capacity: int,
+        embedding_dim: int,
+        direction: Literal["forward", "backward", "both"] = "both",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if min(capacity, embedding_dim) < 1:
             raise ValueError(
@@ -60,11 +72,16 @@ class RetrievalMetric(keras.metrics.Metric):
             )
         )
 
-    def values(self, similarity, relevant):
+    def values(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         """One number per query, see `average`."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor | Sequence[Tensor],
+        sample_weight: Weights = None,
+    ) -> None:
         labels = _class_indices(y_true)
         pairs = self._pairs(y_pred)
         weight = ops.ones_like(pairs[:, 0, 0])
@@ -98,7 +115,7 @@ class RetrievalMetric(keras.metrics.Metric):
             )
         return y_pred
 
-    def result(self):
+    def result(self) -> Tensor:
         rows = slice(0, self.capacity)
         first, second = self.embeddings[rows, 0], self.embeddings[rows, 1]
         labels, weights = self.labels[rows], self.weights[rows]
@@ -111,7 +128,7 @@ class RetrievalMetric(keras.metrics.Metric):
         full = self.count > self.capacity
         return ops.where(full, float("nan"), sum(values) / len(values))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "capacity": self.capacity,

@@ -1,8 +1,13 @@
+from typing import Literal
+
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import retrieval
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.metrics.RetrievalMAP")
@@ -53,20 +58,25 @@ class RetrievalMAP(retrieval.RetrievalMetric):
 
     def __init__(
         self,
-        capacity,
-        embedding_dim,
-        direction="both",
-        name="retrieval_map",
-        dtype=None,
-    ):
+        capacity: int,
+        embedding_dim: int,
+        direction: Literal["forward", "backward", "both"] = "both",
+        name: str = "retrieval_map",
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(capacity, embedding_dim, direction, name, dtype)
 
-    def values(self, similarity, relevant):
+    def values(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _average_precision(similarity, relevant)
 
 
 @keras_xkd_export("keras_xkd.metrics.retrieval_map")
-def retrieval_map(queries, gallery, query_labels=None, gallery_labels=None):
+def retrieval_map(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    query_labels: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+) -> float:
     """Mean average precision of queries in a gallery; see `RetrievalMAP`.
 
     Args:

@@ -1,8 +1,14 @@
+from typing import Any
+from typing import Literal
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.metrics import scores
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.SignAccuracy")
@@ -39,17 +45,24 @@ class SignAccuracy(keras.metrics.Mean):
     - [Tsai et al., 2019](https://arxiv.org/abs/1906.00295)
     """
 
-    def __init__(self, zero="included", name="sign_accuracy", dtype=None):
+    def __init__(
+        self,
+        zero: Literal["included", "excluded"] = "included",
+        name: str = "sign_accuracy",
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         scores.check_zero(zero)
         self.zero = zero
         self._direction = "up"
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
+    ) -> None:
         sample = scores.read(y_true, y_pred, sample_weight)
         true, predicted, weight = scores.signs(*sample, self.zero)
         matches = ops.cast(ops.equal(true, predicted), "float32")
         super().update_state(matches, weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "zero": self.zero}

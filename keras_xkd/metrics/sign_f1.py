@@ -1,9 +1,15 @@
+from typing import Any
+from typing import Literal
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import scores
+from keras_xkd.utils.typing import DTypeLike
+from keras_xkd.utils.typing import Tensor
+from keras_xkd.utils.typing import Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.SignF1")
@@ -37,7 +43,12 @@ class SignF1(keras.metrics.Metric):
     - [Tsai et al., 2019](https://arxiv.org/abs/1906.00295)
     """
 
-    def __init__(self, zero="included", name="sign_f1", dtype=None):
+    def __init__(
+        self,
+        zero: Literal["included", "excluded"] = "included",
+        name: str = "sign_f1",
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         scores.check_zero(zero)
         self.zero = zero
@@ -47,7 +58,9 @@ class SignF1(keras.metrics.Metric):
             (2, 2), initializer="zeros", name="confusion"
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
+    ) -> None:
         sample = scores.read(y_true, y_pred, sample_weight)
         true, predicted, weight = scores.signs(*sample, self.zero)
         true = ops.cast(ops.stack([~true, true], 1), "float32")
@@ -55,11 +68,11 @@ class SignF1(keras.metrics.Metric):
         counts = ops.matmul(ops.transpose(true * weight[:, None]), predicted)
         self.confusion.assign_add(ops.cast(counts, self.confusion.dtype))
 
-    def result(self):
+    def result(self) -> Tensor:
         support = ops.sum(self.confusion, axis=1)
         both = support + ops.sum(self.confusion, axis=0)
         f1 = safe_divide(2 * ops.diagonal(self.confusion), both)
         return safe_divide(ops.sum(f1 * support), ops.sum(support))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "zero": self.zero}
