@@ -13,6 +13,7 @@ each other. `padding_of` is the same for all.
 import keras
 
 from keras_xkd.backend.padding import padding_of
+from keras_xkd.backend.random_seed import random_seed
 
 match keras.backend.backend():
     case "jax":

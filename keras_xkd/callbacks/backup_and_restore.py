@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.callbacks.first_process import FirstProcess
+from keras_xkd.utils.typing import PathLike
 
 
 @keras_xkd_export("keras_xkd.callbacks.BackupAndRestore")
@@ -31,7 +34,13 @@ class BackupAndRestore(FirstProcess, keras.callbacks.BackupAndRestore):
         **kwargs: Further arguments of `keras.callbacks.BackupAndRestore`.
     """
 
-    def __init__(self, backup_dir, *, double_checkpoint=True, **kwargs):
+    def __init__(
+        self,
+        backup_dir: PathLike,
+        *,
+        double_checkpoint: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             backup_dir, double_checkpoint=double_checkpoint, **kwargs
         )

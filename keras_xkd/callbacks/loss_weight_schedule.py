@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from typing import Any
+from typing import Self
+
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
@@ -22,7 +26,7 @@ class LossWeightSchedule(keras.callbacks.Callback):
         schedule: A function from the epoch, counted from 0, to the weight.
     """
 
-    def __init__(self, term, schedule):
+    def __init__(self, term: str, schedule: Callable[[int], float]) -> None:
         super().__init__()
         if not callable(schedule):
             raise ValueError(
@@ -33,17 +37,21 @@ class LossWeightSchedule(keras.callbacks.Callback):
         self.schedule = schedule
 
     @classmethod
-    def linear_warm_up(cls, term, weight, epochs):
+    def linear_warm_up(cls, term: str, weight: float, epochs: int) -> Self:
         """Grows a weight linearly, and keeps it after `epochs` epochs.
 
         The authors' code of DKD (Zhao et al., 2022) does this for 20 epochs.
         """
         return cls(term, lambda epoch: weight * min((epoch + 1) / epochs, 1.0))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self.model.set_loss_weight(self.term, self.schedule(epoch))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if logs is not None:
             weight = self.model.loss_weights[self.term]
             logs[f"{self.term}_loss_weight"] = weight

@@ -2,6 +2,7 @@ import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.callbacks.first_process import FirstProcess
+from keras_xkd.utils.typing import Network
 
 
 @keras_xkd_export("keras_xkd.callbacks.StudentCheckpoint")
@@ -33,6 +34,6 @@ class StudentCheckpoint(FirstProcess, keras.callbacks.ModelCheckpoint):
     """
 
     @property
-    def model(self):
+    def model(self) -> Network | None:
         distiller = super().model
         return None if distiller is None else distiller.roles[distiller.main]

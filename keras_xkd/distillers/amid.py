@@ -119,7 +119,7 @@ class AMID(Distiller):
         teacher = outputs["teacher"]
         for role, term in NCE.items():
             mask = both(here["teacher"], here[role])
-            terms[term], bound = self.plan.pairs[role].with_information(
+            terms[term], bound = self.plan.pairs[term].with_information(
                 teacher, outputs[role], y, mask, sample_weight, x, training
             )
             if bound is not None:
@@ -136,7 +136,7 @@ class AMID(Distiller):
             if reads_logits(task_loss):
                 self.readout.check_logits(self.named[role])
         pairs = {
-            role: connect(
+            term: connect(
                 losses[term],
                 self.readout,
                 self.teacher,

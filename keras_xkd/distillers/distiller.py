@@ -11,9 +11,11 @@ from keras_xkd.distillers.comparing import Comparing
 from keras_xkd.distillers.report import Report
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
+from keras_xkd.distillers.summary import Summary
 from keras_xkd.utils import modalities
 from keras_xkd.utils.compile_arguments import CompileArguments
 from keras_xkd.utils.monitoring import choose_modes
+from keras_xkd.utils.monitoring import watched
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
 from keras_xkd.utils.quiet_reading import QuietReading
@@ -30,6 +32,7 @@ class Distiller(
     BackendTrainer,
     Step,
     Report,
+    Summary,
     Comparing,
     CompileArguments,
     RoleModel,
@@ -244,7 +247,8 @@ class Distiller(
                     "`class_weight` needs labels. Received: y=None"
                 )
         choose_modes(given.get("callbacks"), self.role_metrics.metrics)
-        return super().fit(x, *args, **kwargs)
+        with watched(given):
+            return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, *args, **kwargs):

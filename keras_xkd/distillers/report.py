@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_xkd.backend import outside_trace
+from keras_xkd.utils import described
 from keras_xkd.utils import modalities
 from keras_xkd.utils.running_means import RunningMeans
 
@@ -10,8 +11,12 @@ from keras_xkd.utils.running_means import RunningMeans
 class Report:
     """What steps, epochs and evaluations report. A mixin of `Distiller`."""
 
+    batch_seen = None
+
     def record(self, report, totals, x, y, sample_weight):
         """Updates losses and metrics; returns the logs."""
+        if self.batch_seen is None:  # For people, see `callbacks.RunReport`.
+            self.batch_seen = described.seen(x, y, sample_weight)
         if self.terms.lacks(report["terms"], report["extras"]):
             outside_trace(
                 lambda: self.terms.ensure(report["terms"], report["extras"])

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import KeepsState
+from keras_xkd.distillers.summary import Summary
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.utils.averaging import average
 from keras_xkd.utils.averaging import check_classes
@@ -24,12 +25,13 @@ from keras_xkd.utils.symbolic import track
 
 
 @keras_xkd_export("keras_xkd.distillers.UME")
-class UME(QuietReading, KeepsState, TypedExport, ReadsLogits, keras.Model):
+class UME(
+    QuietReading, KeepsState, TypedExport, ReadsLogits, Summary, keras.Model
+):
     """Uni-modal ensemble: the average of the networks' probabilities.
 
-    There is nothing to train: each network was trained by itself on its own
-    modality. The ensemble predicts, evaluates, saves and exports like any
-    model, and can be the teacher of another.
+    Nothing is trained here: each network was, by itself, on its own modality.
+    It predicts, evaluates, saves and exports like any model, and can teach.
 
     Like every network of this package it returns what `from_logits=True`
     expects: the logarithm of the averaged probabilities, whose softmax is the
@@ -75,12 +77,11 @@ class UME(QuietReading, KeepsState, TypedExport, ReadsLogits, keras.Model):
             or has other classes than the rest, or if the weights are not
             usable; in a call, if `x` has none of the modalities.
 
-    Reference:
-
-    - [Du et al., 2023](https://arxiv.org/abs/2305.01233)
+    Reference: [Du et al., 2023](https://arxiv.org/abs/2305.01233)
     """
 
     parts = "models"
+    players = {}  # For `summary`: nobody trains.
     # It needs one of them, `modalities`, and none in particular.
     modalities = ()
 

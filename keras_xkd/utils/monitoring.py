@@ -1,4 +1,6 @@
-"""Which way is better, for callbacks that watch a value."""
+"""What callbacks want to know: which way is better, and what `fit` does."""
+
+import contextlib
 
 import keras
 
@@ -24,3 +26,28 @@ def choose_modes(callbacks, metrics):
             direction = "down"
         if direction is not None:
             callback.mode = _MODES[direction]
+
+
+@contextlib.contextmanager
+def watched(given):
+    """Tells callbacks that ask for it what `fit` was given, and how it ended.
+
+    Keras tells neither. A callback asks by the methods `on_fit_begin(given)`
+    and `on_fit_error(error)`.
+
+    Args:
+        given: The arguments of `fit` by name.
+    """
+    callbacks = given.get("callbacks")
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # A `CallbackList`.
+    callbacks = keras.tree.flatten(callbacks)
+    for callback in callbacks:
+        if hasattr(callback, "on_fit_begin"):
+            callback.on_fit_begin(given)
+    try:
+        yield
+    except BaseException as error:
+        for callback in callbacks:
+            if hasattr(callback, "on_fit_error"):
+                callback.on_fit_error(error)
+        raise

@@ -22,6 +22,7 @@ class Ownership:
         self.layers = [list(layers_of(player)) for player in players]
         self.variables = list(trainable)
         self._owner = {}
+        self.optimizers = {}  # By player, where each has its own.
         frozen_in = {
             id(v): role for role, variables in frozen.items() for v in variables
         }
@@ -113,6 +114,7 @@ def resolve_optimizer(optimizer, ownership):
             "The players must not share an optimizer object: pass one of "
             f"their own. Received: {optimizer}"
         )
+    ownership.optimizers = dict(zip(players, optimizers, strict=True))
     return keras.optimizers.MultiOptimizer(_ByOwner(optimizers, ownership))
 
 

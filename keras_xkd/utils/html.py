@@ -1,0 +1,122 @@
+"""Small parts of a page that needs nothing but itself: no network, no script."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+# A vector picture of many points is larger than one of pixels.
+LARGEST_VECTOR = 400_000
+
+
+def escape(value: Any) -> str:
+    """Text that means itself in HTML.
+
+    Example:
+
+    >>> escape("<b> & 'c'")
+    '&lt;b&gt; &amp; &#x27;c&#x27;'
+    """
+    return html.escape(str(value), quote=True)
+
+
+def table(
+    header: Sequence[Any], rows: Iterable[Sequence[Any]], numbers: Sequence[int]
+) -> str:
+    """A table in a box that scrolls where the page is narrow.
+
+    Args:
+        header: Titles of the columns.
+        rows: The cells.
+        numbers: Indices of the columns that are aligned to the right.
+    """
+
+    def line(cells, tag):
+        return "".join(
+            f"<{tag}{' class=n' if i in numbers else ''}>{escape(c)}</{tag}>"
+            for i, c in enumerate(cells)
+        )
+
+    body = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return (
+        '<div class="scroll"><table>\n'
+        f"<thead><tr>{line(header, 'th')}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def facts(pairs: Mapping[str, Any]) -> str:
+    """Names and what they are, without those that are None or empty."""
+    items = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in pairs.items()
+        if value not in (None, "")
+    )
+    return f"<dl>{items}</dl>" if items else ""
+
+
+def text(value: Any) -> str:
+    """What an object prints: paragraphs, and its tables as tables.
+
+    Example:
+
+    >>> text("One.")
+    '<p class="said">One.</p>'
+    """
+    parts, kept = [], []
+    for line in [*str(value).splitlines(), None]:
+        is_table = line is not None and line.startswith("|")
+        if kept and (line is None or is_table != kept[-1].startswith("|")):
+            is_before = kept[-1].startswith("|") and len(kept) > 1
+            said = f'<p class="said">{escape(chr(10).join(kept).strip())}</p>'
+            parts.append(_from_markdown(kept) if is_before else said)
+            kept = []
+        kept.append(line)
+    return "\n".join(parts)
+
+
+def picture(figure: Any, title: str, note: str = "") -> str:
+    """A figure of matplotlib, in the page itself."""
+    data = io.BytesIO()
+    figure.savefig(data, format="svg")
+    kind = "svg+xml"
+    if data.tell() > LARGEST_VECTOR:
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=200)
+        kind = "png"
+    code = base64.b64encode(data.getvalue()).decode()
+    # As wide as drawn, where there is room; its box scrolls where there is
+    # not: letters that shrink with the page could not be read.
+    width = round(96 * figure.get_size_inches()[0])
+    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+    note = f'<p class="note">{escape(note)}</p>' if note else ""
+    return (
+        f'<figure>{caption}<div class="scroll"><img style="width:{width}px" '
+        f'alt="{escape(title)}" src="data:image/{kind};base64,{code}"></div>'
+        f"{note}</figure>"
+    )
+
+
+def section(title: str, *parts: str) -> str:
+    """A section, or nothing if there is nothing in it."""
+    content = "\n".join(part for part in parts if part)
+    if not content:
+        return ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+
+
+def note(value: Any) -> str:
+    return f'<p class="note">{escape(value)}</p>'
+
+
+def _from_markdown(lines):
+    cells = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in lines
+    ]
+    rule = cells[1]
+    numbers = [i for i, c in enumerate(rule) if c.endswith("-:")]
+    return table(cells[0], cells[2:], numbers)
