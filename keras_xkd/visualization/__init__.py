@@ -9,6 +9,10 @@ if "keras" in sys.modules:
     from keras_xkd.visualization.plot_comparison import plot_comparison
     from keras_xkd.visualization.plot_confusion import plot_confusion
     from keras_xkd.visualization.plot_embeddings import plot_embeddings
+    from keras_xkd.visualization.plot_missing_modalities import (
+        plot_missing_modalities,
+    )
+    from keras_xkd.visualization.plot_retrieval import plot_retrieval
     from keras_xkd.visualization.plot_similarity import plot_similarity
     from keras_xkd.visualization.plot_terms import plot_terms
     from keras_xkd.visualization.saliency import saliency
@@ -18,6 +22,8 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_embeddings",
+    "plot_missing_modalities",
+    "plot_retrieval",
     "plot_similarity",
     "plot_terms",
     "saliency",
