@@ -1,6 +1,5 @@
 """What was logged: a table of numbers, and a small picture of every log."""
 
-import math
 import types
 
 import numpy as np
@@ -26,7 +25,7 @@ def numbers(history):
     runs = [run for run in runs_of(history) if run]
     if not runs:
         return
-    names = dict.fromkeys(n.removeprefix("val_") for run in runs for n in run)
+    names = _names(runs)
     validated = any(n.startswith("val_") for run in runs for n in run)
     header = ["", "first epoch", "last epoch"]
     if validated:
@@ -48,7 +47,7 @@ def curves(history):
     runs = runs_of(history)
     if not any(runs):
         return
-    names = dict.fromkeys(n.removeprefix("val_") for n in runs[0])
+    names = _names(runs[:1])
     pictures = [_picture(history, runs, name) for name in names]
     yield f'<div class="grid">{"".join(pictures)}</div>'
     text = "Terms are drawn as they are logged, without their weights."
@@ -84,6 +83,12 @@ def _picture(history, runs, name):
     return html.picture(figure, name.replace("_", " "), said)
 
 
+def _names(runs):
+    """The names of the logs: the total, its terms, and then the others."""
+    names = dict.fromkeys(n.removeprefix("val_") for run in runs for n in run)
+    return sorted(names, key=lambda n: (n != "loss", not n.endswith("_loss")))
+
+
 def _as_history(history, logs):
     epochs = list(getattr(history, "epoch", ()))
     return types.SimpleNamespace(history=logs, epoch=epochs)
@@ -105,9 +110,4 @@ def _finite(values):
 
 def _mean(values):
     values = [float(np.mean(v)) for v in values]
-    if not values:
-        return "-"
-    mean = math.fsum(values) / len(values) if all(
-        map(math.isfinite, values)
-    ) else float("nan")
-    return f"{mean:.4g}"
+    return f"{sum(values) / len(values):.4g}" if values else "-"

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 
 from keras_xkd.benchmark.statistics import summarise
-from keras_xkd.benchmark.table import number
 from keras_xkd.utils import html
 from keras_xkd.visualization.plot_comparison import plot_comparison
+from keras_xkd.visualization.seed_rows import digits_of
 
 
 def comparison(facts):
@@ -22,11 +22,15 @@ def comparison(facts):
         yield html.note(f"There is no picture: {error}")
     else:
         yield html.picture(figure, "")
+    scores = {r: np.atleast_1d(np.asarray(v, float)) for r, v in scores.items()}
+    digits = digits_of(np.concatenate(list(scores.values())))
     lines = []
     for row, values in scores.items():
-        found = summarise(np.atleast_1d(np.asarray(values, "float64")))
-        cells = [found["mean"], found["sd"], found["low"], found["high"]]
-        mean, sd, low, high = ["-" if c is None else number(c) for c in cells]
+        found = summarise(values)
+        mean, sd, low, high = [
+            "-" if found[key] is None else f"{found[key]:.{digits}f}"
+            for key in ("mean", "sd", "low", "high")
+        ]
         between = "-" if found["low"] is None else f"{low} to {high}"
         lines.append([row, mean, sd, between, found["n"]])
     header = ["", options.metric, "SD", "95 % interval", "seeds"]

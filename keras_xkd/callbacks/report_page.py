@@ -87,7 +87,7 @@ def _amount(sizes):
         return f"{100 * sizes['share']:g} % of the training data"
     for unit in ("samples", "batches"):
         if sizes.get(unit):
-            return f"{sizes[unit]:,} {unit}, {sizes['kind']}"
+            return f"{sizes[unit]:,} {unit} ({sizes['kind']})"
     return sizes.get("kind")
 
 

@@ -58,7 +58,7 @@ def environment(facts):
     }
     command = html.escape(shlex.join(sys.argv))
     return (
-        f"{html.facts(found)}\n<dl><div><dt>Command</dt>"
+        f"{html.facts(found)}\n<dl class=wide><div><dt>Command</dt>"
         f"<dd><code>{command}</code></dd></div></dl>"
     )
 

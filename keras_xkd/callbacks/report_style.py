@@ -19,7 +19,7 @@ body {
 }
 main { max-width: 1120px; margin: 0 auto; padding: 24px 16px 64px; }
 h1 { font-size: 1.7em; line-height: 1.2; margin: 0 0 4px; }
-h1, h2, h3, td, dd { overflow-wrap: anywhere; }
+h1, h2, h3, td, dd, p { overflow-wrap: break-word; }
 h2 {
   font-size: 1.2em; margin: 40px 0 10px; padding-bottom: 4px;
   border-bottom: 1px solid var(--line);
@@ -40,12 +40,14 @@ th, td {
   border-bottom: 1px solid var(--line);
 }
 th { background: var(--head); font-weight: 600; white-space: nowrap; }
-td { min-width: 4.5em; }
+td { max-width: 28em; }
+td:first-child { white-space: nowrap; }
 .n { text-align: right; white-space: nowrap; }
 dl {
   display: grid; gap: 8px 24px; margin: 8px 0;
   grid-template-columns: repeat(auto-fill, minmax(150px, 1fr));
 }
+dl.wide { grid-template-columns: 1fr; }
 dt { font-size: .86em; }
 dd { margin: 0; }
 .grid {
