@@ -53,6 +53,11 @@ class Subject:
                 "The modality must have positions beside samples and "
                 f"channels. Received: shape {shape}, channels={self.channels}"
             )
+        if shape[0] == 0 or not ops.all(ops.isfinite(self.x)):
+            what = "NaN or inf" if shape[0] else "a batch without samples"
+            raise ValueError(
+                f"`x` must hold samples, and must be finite. Received: {what}"
+            )
         self.target = self._resolve(target)
 
     def __len__(self):

@@ -102,7 +102,7 @@ def _why_not(subject, layer):
         if not nodes:
             return f"the layer '{layer.name}' is not in the graph of {name}"
         if len(nodes) > 1 or layer.output is not nodes[0].output_tensors[0]:
-            return f"the layer '{layer.name}' is called more than once"
+            return f"the layer '{layer.name}' is called in several graphs"
     return None
 
 
