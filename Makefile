@@ -16,6 +16,9 @@ PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check \
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
+# `no` leaves style and spelling out of a test.
+LINT ?= yes
+
 # Processes that share the tests of a backend; `auto` is one per core.
 JOBS ?= auto
 
@@ -29,12 +32,18 @@ XLA_FLAGS_OF_TESTS ?= --xla_backend_optimization_level=0 \
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
-.PHONY: help demo test test-distributed lint format install clean
+# Material for MkDocs prints an advertisement for its successor.
+export NO_MKDOCS_2_WARNING = 1
+
+.PHONY: help demo test test-distributed test-gallery docs gallery lint format install clean
 
 help:
 	@echo "make demo              train a student by cross-modal distillation and show the result"
 	@echo "make test              check style and spelling, then test on all three backends"
 	@echo "make test-distributed  the same training on several devices and processes, and killed ones"
+	@echo "make test-gallery      every example and guide, each on two backends"
+	@echo "make docs              build the documentation in build/site"
+	@echo "make gallery           run examples and guides, and keep their pictures for the documentation"
 	@echo "make lint              check style and spelling only"
 	@echo "make format            format the code"
 	@echo "make install           prepare $(VENV) with all backends and development tools"
@@ -45,6 +54,7 @@ help:
 	@echo "  make test BACKENDS=\"jax torch\"       backends to test (now: $(BACKENDS))"
 	@echo "  make test PYTEST_ARGS=\"-k InfoNCE\"   passed on to pytest"
 	@echo "  make test JOBS=1                     processes for a backend (now: $(JOBS))"
+	@echo "  make gallery FILES=examples/x.py     scripts to run (now: those that changed)"
 	@echo "  make demo PYTHON=python3.12          interpreter, 3.11 or newer (now: $(PYTHON))"
 
 demo: check-backend $(VENV)/.demo-$(KERAS_BACKEND)
@@ -57,7 +67,8 @@ install: $(VENV)/.installed-all
 test: check-backends $(VENV)/.installed-all
 	@trap 'exit 130' INT; \
 	failed=0; summary=; \
-	if $(MAKE) --no-print-directory lint; then \
+	if [ $(LINT) = no ]; then :; \
+	elif $(MAKE) --no-print-directory lint; then \
 		summary="$$summary\n  style and spelling  passed"; \
 	else \
 		failed=1; summary="$$summary\n  style and spelling  FAILED"; \
@@ -81,6 +92,23 @@ test: check-backends $(VENV)/.installed-all
 test-distributed: check-backends $(VENV)/.installed-all
 	@$(MAKE) --no-print-directory test JOBS=1 \
 		PYTEST_ARGS="-m distributed tests/distributed tests/guides $(PYTEST_ARGS)"
+
+# Whole scripts, each in a process of its own: all on JAX, and every second one
+# on TensorFlow, the others on PyTorch.
+test-gallery: check-backends $(VENV)/.installed-all
+	@$(MAKE) --no-print-directory test LINT=no \
+		PYTEST_ARGS="-m gallery --dist load tests/examples $(PYTEST_ARGS)"
+
+docs: $(VENV)/.installed-docs
+	@$(BIN)/mkdocs build --strict
+	@$(BIN)/python docs/site_links.py build/site
+	@echo "Open build/site/index.html."
+
+# What they print and draw is committed, so that `make docs` need not run them.
+# FILES are run; by default those whose code changed since.
+gallery: check-backend $(VENV)/.installed-all
+	@KERAS_BACKEND=$(KERAS_BACKEND) \
+		$(BIN)/python docs/gallery_record.py $(FILES)
 
 lint: $(VENV)/.installed-all
 	@failed=0; \

@@ -12,14 +12,17 @@ import site_griffe
 import site_pages
 import site_reference
 
+# What stands first among the results of a search, and what last.
+BOOST = {"reference": 4, "guides": 2, "changelog.md": 0.2, "results.md": 0.5}
+
 made = {}
 
 
 def on_config(config):
     made["gallery"] = site_pages.gallery()
     made["documents"] = site_pages.documents()
-    made["reference"] = site_reference.pages(site_pages.ROOT)
     package = site_reference.load(site_pages.ROOT)
+    made["reference"] = site_reference.pages(package)
     made["links"] = site_griffe.links(site_griffe.public_objects(package))
     config.nav = navigation()
     return config
@@ -27,9 +30,8 @@ def on_config(config):
 
 def navigation():
     def pages(folder):
-        names = [script.name for script in site_pages.scripts(folder)]
-        names += [path.stem for path in site_pages.plain_scripts(folder)]
-        return [f"{folder}/{name}.md" for name in ("index", *names)]
+        places = [p for p in made["gallery"] if p.startswith(f"{folder}/")]
+        return [place for place in places if place.endswith(".md")]
 
     return [
         {"Home": "index.md"},
@@ -62,6 +64,7 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     place = page.file.src_uri
+    page.meta["search"] = {"boost": BOOST.get(place.split("/")[0], 1)}
     markdown = site_pages.with_site_links(markdown, place)
     markdown = re.sub(
         r"<!-- README: (.*?) -->",

@@ -74,14 +74,17 @@ def script_page(script, folder) -> str:
         f"[Notebook]({name}.ipynb){{ download }}",
         f"[Script]({name}.py){{ download }}",
     ]
-    under = " · ".join(links) + "\n{ .downloads }"
+    under = " · ".join(links) + "\n{ .downloads data-search-exclude }"
     if record:
         ran = f"Outputs: {record['with']}."
-        under += f"\n\n{ran}\n{{ .ran }}"
+        under += f"\n\n{ran}\n{{ .ran data-search-exclude }}"
     elif (PICTURES / name).exists():
         under += f"\n\n!!! note\n    {NOT_SHOWN}"
     outputs = record and record["outputs"]
-    return tutobook.to_markdown(script, outputs, pictures, under)
+    text = tutobook.to_markdown(script, outputs, pictures, under)
+    title = tutobook.title_of(script)
+    marked = f"{title}\n{{ .header data-search-exclude }}"
+    return text.replace(title, marked, 1)
 
 
 def plain_page(path) -> str:

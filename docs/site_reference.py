@@ -152,7 +152,10 @@ def load(folder) -> griffe.Module:
     """Reads the package from its source; nothing is imported."""
     extensions = griffe.load_extensions(site_griffe.PublicNames)
     return griffe.load(
-        "keras_xkd", search_paths=[folder], extensions=extensions
+        "keras_xkd",
+        search_paths=[folder],
+        extensions=extensions,
+        allow_inspection=False,
     )
 
 
@@ -203,7 +206,8 @@ def area_page(package, area, names) -> str:
             obj = package[name.removeprefix("keras_xkd.")]
             link = f"[`{short(name)}`][{name}]"
             lines.append(f"| {link} | {first_sentence(obj)} |")
-        parts.append("\n".join(lines))
+        table = "\n".join(lines)
+        parts.append(f'<div class="summary" markdown>\n\n{table}\n\n</div>')
     for title, members in found.items():
         parts.append(f"## {title}" if len(found) > 1 else "")
         parts += [symbol(name) for name in members]
@@ -244,9 +248,8 @@ def index_page(package, names) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def pages(folder) -> dict[str, str]:
+def pages(package) -> dict[str, str]:
     """`{path in the site: Markdown}` of the reference."""
-    package = load(folder)
     objects = site_griffe.public_objects(package)
     found = {"reference/index.md": index_page(package, list(objects))}
     for area in areas(objects):

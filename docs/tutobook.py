@@ -65,7 +65,9 @@ def to_notebook(script) -> dict:
             found.append(code_cell(cell.source))
             pictures = saved_pictures(cell.source)
             if pictures:
-                shown = [f"display(Image({path}))" for path in pictures]
+                shown = [
+                    f"display(Image(filename=str({path})))" for path in pictures
+                ]
                 show = [
                     "from IPython.display import Image, display",
                     "",

@@ -13,7 +13,7 @@ import warnings
 import tutobook_cells as cells
 
 LONGEST_CODE = 80
-LONGEST_TEXT = 90
+LONGEST_TEXT = 100
 LONGEST_DESCRIPTION = 100
 MOST_LINES_OF_CODE = 300
 
@@ -24,14 +24,16 @@ def check(path) -> list[str]:
     text = path.read_text()
     if not text.startswith(f"{cells.QUOTES}\n"):
         return [f"{path}:1: The first line must be {cells.QUOTES} alone."]
+    found = [*check_lines(text), *check_as_python(text)]
     try:
         header, *rest = cells.split(text)
     except ValueError as error:
-        return [f"{path}: {error}"]
-    found = [*check_header(header), *check_lines(text)]
-    for cell in rest:
-        found += check_cell(cell)
-    found += check_whole(text, rest)
+        found.append((1, str(error)))
+    else:
+        found += check_header(header)
+        for cell in rest:
+            found += check_cell(cell)
+        found += check_whole(rest)
     return [f"{path}:{line}: {what}" for line, what in sorted(found)]
 
 
@@ -159,7 +161,7 @@ def check_text(cell):
         yield cell.line, "A fence ``` in this cell is never closed."
 
 
-def check_whole(text, rest):
+def check_whole(rest):
     texts = [cell for cell in rest if cell.kind == "text"]
     begins = texts and texts[0] is rest[0] and texts[0].source.startswith("## ")
     if not begins:
@@ -179,7 +181,6 @@ def check_whole(text, rest):
             f"A script has at most {MOST_LINES_OF_CODE} lines of code. "
             f"Received: {count}",
         )
-    yield from check_as_python(text)
 
 
 def check_as_python(text):
