@@ -49,7 +49,9 @@ def choose(runs, terms=None):
         if all(_both(run, name) == _both(runs[0], name) for run in runs)
     ]
     if terms is None:
-        chosen = [name for name in known if is_loss(name) or is_bound(name)]
+        # Keras sorts logs by name.
+        losses = sorted(filter(is_loss, known), key=lambda name: name != "loss")
+        chosen = [*losses, *filter(is_bound, known)]
         return chosen or [name for name in known if name != "learning_rate"]
     terms = [terms] if isinstance(terms, str) else list(terms)
     found = [t if t in known else f"{t}_loss" for t in terms]

@@ -22,6 +22,6 @@ def name_axes(ax, places, names):
     """The same names at both axes, aslant where they are long."""
     ax.set_yticks(places, names)
     ax.set_xticks(places, names)
-    if sum(map(len, names)) > 30:
+    if max(map(len, names)) * len(names) > 30:
         for label in ax.get_xticklabels():
             label.set(rotation=45, ha="right", rotation_mode="anchor")

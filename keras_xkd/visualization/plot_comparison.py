@@ -21,7 +21,8 @@ def plot_comparison(
 
     Dots are seeds, a diamond is their mean, and the line through it Student's t
     interval of the mean. It says how the mean varies with the seed, not with
-    the choice of the test samples. A row of one seed has no interval.
+    the choice of the test samples. A row of one
+    seed is its diamond alone.
 
     Args:
         scores: A dict `{row: [one number per seed]}`, drawn in its order.
@@ -86,6 +87,7 @@ def plot_comparison(
             color=canvas.GREY,
             fontsize="small",
         )
+    ax.margins(x=0.08)
     ax.set_xlabel(_xlabel(metric, values, confidence))
     return ax.figure
 

@@ -73,7 +73,8 @@ def plot_confusion(
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     if ax is None:
         side = min(2.2 + 0.42 * len(classes), 9)
-        _, ax = canvas.new(size=(side + 0.8, side))
+        longest = max(map(len, names))
+        _, ax = canvas.new(size=(side + 0.8 + 0.07 * longest, side))
     values = 100 * share if normalize else counts
     image = ax.imshow(
         values, cmap="Blues", vmin=0, vmax=100 if normalize else None
@@ -110,14 +111,15 @@ def _predicted(y_pred, count):
 def _write(ax, values, empty, most):
     """The numbers into the cells, but into rows without a sample."""
     for row, column in np.ndindex(values.shape):
+        text = f"{values[row, column]:.0f}"
+        color = "white" if values[row, column] > 0.55 * most else "black"
         if not empty[row]:
-            value = values[row, column]
             ax.text(
                 column,
                 row,
-                f"{value:.0f}",
+                text,
                 ha="center",
                 va="center",
                 fontsize="small",
-                color="white" if value > 0.55 * most else "black",
+                color=canvas.GREY if text == "0" else color,
             )

@@ -23,16 +23,16 @@ def draw(ax, values, titles, colors=None, digits=1, confidence=0.95):
         color = (colors or {}).get(row, canvas.BLUE)
         summary = summarise(values[row], confidence)
         mean = summary["mean"]
-        ax.plot(
-            values[row],
-            np.full(len(values[row]), place + 0.25),
-            "o",
-            color=color,
-            alpha=0.4,
-            markersize=4,
-            markeredgewidth=0,
-        )
         if summary["sd"] is not None:
+            ax.plot(
+                values[row],
+                np.full(len(values[row]), place + 0.25),
+                "o",
+                color=color,
+                alpha=0.4,
+                markersize=4,
+                markeredgewidth=0,
+            )
             ends = np.abs(np.subtract([summary["low"], summary["high"]], mean))
             ax.errorbar(mean, place, xerr=ends[:, None], color=color, capsize=4)
         ax.plot(mean, place, "D", color=color, markersize=6)
