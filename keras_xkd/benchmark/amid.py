@@ -41,6 +41,7 @@ from keras_xkd.distillers import Distiller
 from keras_xkd.losses import InfoNCE
 from keras_xkd.utils import select_modalities
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 EPOCHS, BATCH, RATE, ENCODING = 30, 100, 2e-3, 32
 TERMS = ("student_nce", "auxiliary_nce", "entropy")
@@ -251,7 +252,7 @@ def draw(results, path):
             values = {
                 row: [r[problem][row][role] for r in results] for row in ROWS
             }
-            rows.draw(axis, values, short, dict.fromkeys(ROWS, color))
+            seed_rows.draw(axis, values, short, dict.fromkeys(ROWS, color))
             axis.set_xlabel(f"test accuracy of the {role} (%)")
             if line == 0:
                 axis.set_title(title, fontsize=11, loc="left")

@@ -1,12 +1,9 @@
 """Rows of a comparison: what was trained, with one number for every seed."""
 
-import numpy as np
-
 from keras_xkd.benchmark.statistics import compare
 from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.benchmark.table import interval
 from keras_xkd.benchmark.table import table
-from keras_xkd.visualization import canvas
 
 
 def columns(results):
@@ -68,37 +65,3 @@ def differences(values, pairs, unit="points", digits=1):
     ]
     header = ["paired difference", unit, "95 % interval", ""]
     return table(header, lines), found
-
-
-def draw(axis, values, titles, colors=None, digits=1):
-    """Draws the rows into an axis: every seed, the mean and its interval."""
-    for place, row in enumerate(titles):
-        color = (colors or {}).get(row, canvas.BLUE)
-        summary = summarise(values[row])
-        mean = summary["mean"]
-        axis.plot(
-            values[row],
-            np.full(len(values[row]), place + 0.25),
-            "o",
-            color=color,
-            alpha=0.4,
-            markersize=4,
-            markeredgewidth=0,
-        )
-        if summary["sd"] is not None:
-            ends = np.abs(np.subtract([summary["low"], summary["high"]], mean))
-            axis.errorbar(
-                mean, place, xerr=ends[:, None], color=color, capsize=4
-            )
-        axis.plot(mean, place, "D", color=color, markersize=6)
-        axis.annotate(
-            f"{mean:.{digits}f}",
-            (mean, place - 0.14),
-            ha="center",
-            va="bottom",
-            color=color,
-            fontweight="bold",
-        )
-    axis.set_yticks(range(len(titles)), titles.values())
-    axis.set_ylim(len(titles) - 0.4, -0.6)
-    axis.grid(axis="x", alpha=0.3)

@@ -29,6 +29,7 @@ from keras_xkd.datasets import two_moons
 from keras_xkd.distillers import MKE
 from keras_xkd.layers import ScaledGaussianNoise
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 NOTEBOOK = 42
 RATE, TEACHER_STEPS, STEPS = 0.01, 1000, 2000
@@ -232,7 +233,7 @@ def draw(accuracies, path):
     colors = dict.fromkeys(ROWS, canvas.GREY)
     colors |= {"teacher": canvas.ORANGE, "mke": canvas.BLUE}
     for axis, (setting, title) in zip(axes, SETTINGS.items(), strict=True):
-        rows.draw(axis, accuracies[setting], ROWS, colors)
+        seed_rows.draw(axis, accuracies[setting], ROWS, colors)
         axis.set_title(title, fontsize=11, loc="left")
         axis.set_xlabel("test accuracy (%)")
     return canvas.save(figure, path)

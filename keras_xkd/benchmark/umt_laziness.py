@@ -29,6 +29,7 @@ from keras_xkd.distillers import UMT
 from keras_xkd.models import LateFusion
 from keras_xkd.utils.linear_probe import linear_probe
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 NOISE = {"audio": 1.0, "image": 0.5}
 EPOCHS, BATCH, RATE, WIDTH, CLASSES = 40, 100, 2e-3, 64, 10
@@ -227,10 +228,10 @@ def draw(judged, path):
     colors = {"audio umt": canvas.ORANGE, "umt": canvas.ORANGE}
     colors |= {"audio alone": canvas.GREY, "audio": canvas.GREY}
     colors |= {"image": canvas.GREY}
-    rows.draw(left, values, probes, colors)
+    seed_rows.draw(left, values, probes, colors)
     left.set_title("What the audio encoder learns", fontsize=11, loc="left")
     left.set_xlabel("linear probe of its features, test accuracy (%)")
-    rows.draw(right, values, ACCURACIES, colors)
+    seed_rows.draw(right, values, ACCURACIES, colors)
     right.set_title("What the models predict", fontsize=11, loc="left")
     right.set_xlabel("test accuracy (%)")
     count = len(values["umt"])

@@ -30,6 +30,7 @@ from keras_xkd.distillers import UMT
 from keras_xkd.distillers import choose_late_fusion
 from keras_xkd.models import LateFusion
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 MODALITIES = ("first", "second")
 SIZES = {"train": 100, "validation": 1000, "test": 2000}
@@ -234,7 +235,7 @@ def draw(judged, path):
         values, (top, bottom) = part["values"], axes[:, column]
         colors = dict.fromkeys(TITLES, canvas.GREY)
         colors |= {"ume": canvas.BLUE, "umt": canvas.ORANGE}
-        rows.draw(top, values, TITLES, colors)
+        seed_rows.draw(top, values, TITLES, colors)
         top.set_xlabel("test accuracy (%)")
         top.set_title(f"{name} features", fontsize=11, loc="left")
         gaps = np.subtract(values["B"], values["A"])

@@ -34,6 +34,7 @@ from keras_xkd.models import PromptedCLIP
 from keras_xkd.models.clip_parts import import_keras_hub
 from keras_xkd.utils import select_modalities
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 SETTINGS = {
     "parts": {"train": 1500, "validation": 100, "test": 1000},
@@ -43,8 +44,8 @@ SETTINGS = {
     "batch": 32,
     "rate": 1e-3,
 }
-QUICK = {"few": 32, "repeats": 2, "epochs": 1}
-QUICK["parts"] = {"train": 96, "validation": 32, "test": 64}
+FEW = {"train": 96, "validation": 32, "test": 64}
+QUICK = {"few": 32, "repeats": 2, "epochs": 1, "parts": FEW}
 
 TITLES = {
     "few": "text, 60 noisy labels",
@@ -266,7 +267,7 @@ def draw(errors, path):
         "joint_teacher": canvas.ORANGE,
         "two_stage_teacher": canvas.ORANGE,
     }
-    rows.draw(axis, errors, TITLES, colors, digits=2)
+    seed_rows.draw(axis, errors, TITLES, colors, digits=2)
     axis.set_xlabel("mean absolute error of the sentiment (scale -3 to 3)")
     axis.set_title(
         "A text student, advised by a teacher that watches the video\n"

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_xkd.benchmark.statistics import summarise
 from keras_xkd.demo.experiment import ALL
 from keras_xkd.demo.experiment import DISTILLED
 from keras_xkd.demo.experiment import FEW
 from keras_xkd.demo.experiment import PER_CLASS
 from keras_xkd.demo.experiment import TEACHER
 from keras_xkd.visualization import canvas
+from keras_xkd.visualization import seed_rows
 
 ROWS = {
     TEACHER: ("Teacher: images,\nall labels", canvas.GREY),
@@ -21,46 +21,18 @@ ROWS = {
 def draw_comparison(accuracies, path):
     """Test accuracy of each row: every seed, the mean and its interval."""
     figure, axis = canvas.new(size=(7.5, 3.8))
-    for place, (row, (_, color)) in enumerate(ROWS.items()):
-        values = accuracies[row]
-        summary = summarise(values)
-        mean = summary["mean"]
-        axis.plot(
-            values,
-            np.full(len(values), place + 0.22),
-            "o",
-            color=color,
-            alpha=0.5,
-            markersize=5,
-            markeredgewidth=0,
-        )
-        if summary["sd"] is not None:
-            ends = np.abs(np.subtract([summary["low"], summary["high"]], mean))
-            axis.errorbar(
-                mean, place, xerr=ends[:, None], color=color, capsize=4
-            )
-        axis.plot(mean, place, "D", color=color, markersize=7)
-        axis.annotate(
-            f"{mean:.1f} %",
-            (mean, place - 0.16),
-            ha="center",
-            va="bottom",
-            color=color,
-            fontweight="bold",
-        )
-    axis.set_yticks(range(len(ROWS)), [label for label, _ in ROWS.values()])
-    axis.invert_yaxis()
-    axis.set_ylim(len(ROWS) - 0.5, -0.6)
+    titles = {row: title for row, (title, _) in ROWS.items()}
+    colors = {row: color for row, (_, color) in ROWS.items()}
+    seed_rows.draw(axis, accuracies, titles, colors)
     axis.set_xlim(0, 104)
     axis.axvline(10, color=canvas.GREY, linewidth=1, linestyle=":")
     axis.annotate("chance", (11, -0.3), color=canvas.GREY)
-    axis.grid(axis="x", alpha=0.3)
     axis.set_xlabel("test accuracy (%)")
     seeds = len(accuracies[TEACHER])
+    shown = f"dots: {seeds} seeds; diamonds: mean with 95 % interval"
     axis.set_title(
         "Recognising spoken digits, taught by pictures\n"
-        f"dots: {seeds} seed{'s' * (seeds != 1)}; "
-        "diamonds: mean with 95 % interval",
+        f"{shown if seeds > 1 else 'one seed'}",
         fontsize=10,
         loc="left",
     )
