@@ -57,11 +57,13 @@ def name_of(path):
 
 
 def at_module_level(node):
-    """The nodes that run on import: all but the bodies of functions."""
+    """The nodes that run on import: no functions, nothing for checkers."""
     for child in ast.iter_child_nodes(node):
         if isinstance(
             child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
         ):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child):
             continue
         yield child
         yield from at_module_level(child)

@@ -4,7 +4,7 @@ import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.callbacks.first_process import FirstProcess
-from keras_xkd.utils.typing import PathLike
+from keras_xkd.typing import PathLike
 
 
 @keras_xkd_export("keras_xkd.callbacks.BackupAndRestore")

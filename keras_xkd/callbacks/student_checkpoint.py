@@ -2,7 +2,6 @@ import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.callbacks.first_process import FirstProcess
-from keras_xkd.utils.typing import Network
 
 
 @keras_xkd_export("keras_xkd.callbacks.StudentCheckpoint")
@@ -34,6 +33,6 @@ class StudentCheckpoint(FirstProcess, keras.callbacks.ModelCheckpoint):
     """
 
     @property
-    def model(self) -> Network | None:
+    def model(self) -> keras.layers.Layer | None:
         distiller = super().model
         return None if distiller is None else distiller.roles[distiller.main]

@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
+
 import keras
 import numpy as np
 
@@ -17,23 +21,24 @@ from keras_xkd.data.teacher_records import role_folder
 from keras_xkd.data.teacher_records import shard_path
 from keras_xkd.data.teacher_records import write_shard
 from keras_xkd.data.teacher_run import TeacherRun
+from keras_xkd.typing import Dataset, PathLike
 
 
 @keras_xkd_export("keras_xkd.data.cache_teacher_on_beam")
 def cache_teacher_on_beam(
-    teacher,
-    dataset,
-    directory,
-    role="teacher",
-    outputs=None,
-    dtype="float32",
-    top_k=None,
-    version="",
-    batch_size=32,
-    shard_size=None,
-    overwrite=False,
-    options=None,
-):
+    teacher: PathLike,
+    dataset: Dataset,
+    directory: PathLike,
+    role: str = "teacher",
+    outputs: Sequence[str] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    top_k: int | None = None,
+    version: str = "",
+    batch_size: int = 32,
+    shard_size: int | None = None,
+    overwrite: bool = False,
+    options: Any = None,
+) -> None:
     """Runs a teacher over a data set on many machines, by Apache Beam.
 
     Writes what `keras_xkd.data.cache_teacher` writes, file by file, and is

@@ -1,4 +1,6 @@
 import contextlib
+from collections.abc import Sequence
+from typing import Literal
 
 import keras
 
@@ -16,23 +18,24 @@ from keras_xkd.data.teacher_reader import TeacherReader
 from keras_xkd.data.teacher_records import lock
 from keras_xkd.data.teacher_records import role_folder
 from keras_xkd.data.teacher_run import TeacherRun
+from keras_xkd.typing import DatasetT, Networks, PathLike
 
 
 @keras_xkd_export("keras_xkd.data.cache_teacher")
 def cache_teacher(
-    teacher,
-    dataset,
-    directory,
-    role="teacher",
-    outputs=None,
-    dtype="float32",
-    top_k=None,
-    version="",
-    batch_size=32,
-    shard_size=None,
-    overwrite=False,
-    verbose=1,
-):
+    teacher: keras.layers.Layer | Networks,
+    dataset: DatasetT,
+    directory: PathLike,
+    role: str = "teacher",
+    outputs: Sequence[str] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    top_k: int | None = None,
+    version: str = "",
+    batch_size: int = 32,
+    shard_size: int | None = None,
+    overwrite: bool = False,
+    verbose: Literal[0, 1, 2] = 1,
+) -> DatasetT:
     """Runs a teacher over a data set once, and keeps what it returns.
 
     The outputs of each sample are written to `directory` under its
@@ -151,7 +154,11 @@ def cache_teacher(
 
 
 @keras_xkd_export("keras_xkd.data.add_teacher_outputs")
-def add_teacher_outputs(dataset, directory, roles="teacher"):
+def add_teacher_outputs(
+    dataset: DatasetT,
+    directory: PathLike,
+    roles: str | Sequence[str] = "teacher",
+) -> DatasetT:
     """Adds the outputs of teachers that are cached to a data set.
 
     What `cache_teacher` returns, without the teacher and without what it

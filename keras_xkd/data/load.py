@@ -1,3 +1,8 @@
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
@@ -9,32 +14,33 @@ from keras_xkd.data.collate import check_length
 from keras_xkd.data.rows import PairedRows
 from keras_xkd.data.rows import Rows
 from keras_xkd.data.source import open_builder
+from keras_xkd.typing import Builder, Dataset, PathLike
 
 
 @keras_xkd_export("keras_xkd.data.load")
 def load(
-    dataset,
-    modalities=None,
-    split="train",
+    dataset: str | Builder | Mapping[str, str | Builder],
+    modalities: str | Sequence[str] | Mapping[str, str] | None = None,
+    split: str = "train",
     *,
-    batch_size=32,
-    label="label",
-    few_labels=None,
-    unlabelled=None,
-    missing=None,
-    length=None,
-    padding_mask=(),
-    preprocess=(),
-    shuffle=True,
-    seed=0,
-    drop_remainder=False,
-    sample_id=True,
-    workers=1,
-    prefetch=4,
-    data_dir=None,
-    manual_dir=None,
-    builder_kwargs=None,
-):
+    batch_size: int = 32,
+    label: str | None = "label",
+    few_labels: int | None = None,
+    unlabelled: int | None = None,
+    missing: Mapping[str, float] | None = None,
+    length: Mapping[str, int] | None = None,
+    padding_mask: Sequence[str] = (),
+    preprocess: Callable[..., Any] | Sequence[Callable[..., Any]] = (),
+    shuffle: bool = True,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    sample_id: bool = True,
+    workers: int = 1,
+    prefetch: int = 4,
+    data_dir: PathLike | None = None,
+    manual_dir: PathLike | None = None,
+    builder_kwargs: Mapping[str, Any] | None = None,
+) -> Dataset:
     """Batches of a multimodal data set, as `fit` takes them.
 
     Reads any data set of tensorflow-datasets, those of `keras_xkd.datasets`

@@ -18,6 +18,7 @@ import pathlib
 import re
 import shutil
 import uuid
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ MANIFEST = "manifest.json"
 # In every shard, beside the outputs.
 KEYS = {"sample_id": "int64", "input_hash": "uint64"}
 
-_LOCKED = set()
+_LOCKED: set[Any] = set()
 
 
 def role_folder(directory, role):

@@ -5,18 +5,24 @@ Every function takes and returns plain NumPy data, `x` a dict
 `"sample_id"` and `"present"` are not modalities: they are carried along.
 """
 
-import zlib
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.data.degradations import DEGRADATIONS
+from keras_xkd.data.degradations import add_noise
+from keras_xkd.data.degradations import block_average
+from keras_xkd.data.degradations import generator_of
+from keras_xkd.data.degradations import is_number
+from keras_xkd.typing import Degradations, Modalities
 
 RESERVED = ("present", "sample_id", "teacher_outputs")
-DEGRADATIONS = ("noise", "resolution")
 
 
 @keras_xkd_export("keras_xkd.data.take")
-def take(x, rows):
+def take(x: Modalities, rows: ArrayLike) -> Modalities:
     """Returns the given rows of every array in a dict, nested dicts included.
 
     Args:
@@ -38,7 +44,9 @@ def take(x, rows):
 
 
 @keras_xkd_export("keras_xkd.data.few_labels")
-def few_labels(x, y, per_class, seed=0):
+def few_labels(
+    x: Modalities, y: ArrayLike, per_class: int, seed: int = 0
+) -> tuple[Modalities, np.ndarray]:
     """Keeps a few samples of each class.
 
     With the same seed a smaller choice is part of a larger one, so that
@@ -67,7 +75,9 @@ def few_labels(x, y, per_class, seed=0):
 
 
 @keras_xkd_export("keras_xkd.data.unlabelled")
-def unlabelled(x, y, per_class, seed=0):
+def unlabelled(
+    x: Modalities, y: ArrayLike, per_class: int, seed: int = 0
+) -> Modalities:
     """Returns what `few_labels` leaves out, without its labels.
 
     Args:
@@ -85,11 +95,12 @@ def unlabelled(x, y, per_class, seed=0):
     >>> unlabelled(x, y, per_class=1)["audio"].shape
     (4,)
     """
-    return take(x, np.setdiff1d(np.arange(len(y)), _choose(y, per_class, seed)))
+    rest = np.setdiff1d(np.arange(np.size(y)), _choose(y, per_class, seed))
+    return take(x, rest)
 
 
 @keras_xkd_export("keras_xkd.data.hide_labels")
-def hide_labels(y, per_class, seed=0):
+def hide_labels(y: ArrayLike, per_class: int, seed: int = 0) -> np.ndarray:
     """Replaces all labels but a few of each class by -1.
 
     Train with `SparseCategoricalCrossentropy(ignore_class=-1)`, or take the
@@ -115,7 +126,9 @@ def hide_labels(y, per_class, seed=0):
 
 
 @keras_xkd_export("keras_xkd.data.missing")
-def missing(x, fractions, seed=0):
+def missing(
+    x: Modalities, fractions: Mapping[str, float], seed: int = 0
+) -> Modalities:
     """Takes modalities away from a part of the samples.
 
     The values of an absent modality become 0, and `x["present"][modality]`
@@ -147,12 +160,12 @@ def missing(x, fractions, seed=0):
     present.update(x.get("present", {}))
     result = dict(x)
     for name, fraction in fractions.items():
-        if not _is_number(fraction) or not 0 <= fraction <= 1:
+        if not is_number(fraction) or not 0 <= fraction <= 1:
             raise ValueError(
                 f"The fraction of missing '{name}' must be a number from 0 to "
                 f"1. Received: {fraction!r}"
             )
-        absent = _generator(name, seed).permutation(size)
+        absent = generator_of(name, seed).permutation(size)
         mask = np.array(present[name], "float32")
         mask[absent[: round(fraction * size)]] = 0
         values = np.asarray(x[name])
@@ -165,7 +178,12 @@ def missing(x, fractions, seed=0):
 
 
 @keras_xkd_export("keras_xkd.data.degrade")
-def degrade(x, degradations, seed=0, scale=None):
+def degrade(
+    x: Modalities,
+    degradations: Degradations,
+    seed: int = 0,
+    scale: Mapping[str, float] | None = None,
+) -> Modalities:
     """Makes modalities worse.
 
     Two degradations are known, applied in this order:
@@ -204,9 +222,9 @@ def degrade(x, degradations, seed=0, scale=None):
         values = np.asarray(x[name])
         std = (scale or {}).get(name, values.std())
         if "resolution" in spec:
-            values = _block_average(name, values, spec["resolution"])
+            values = block_average(name, values, spec["resolution"])
         if "noise" in spec:
-            values = _add_noise(name, values, spec["noise"], std, seed)
+            values = add_noise(name, values, spec["noise"], std, seed)
         result[name] = values
     return result
 
@@ -251,45 +269,3 @@ def _choose(y, per_class, seed):
     if not rows:
         raise ValueError("`y` contains no labels (all are negative).")
     return np.sort(np.concatenate(rows))
-
-
-def _block_average(name, values, resolution):
-    shape = values.shape[1:]
-    if isinstance(resolution, (int, np.integer)):
-        channel = len(shape) > 1 and shape[-1] == 1
-        resolution = (int(resolution),) * (len(shape) - channel)
-    resolution = tuple(resolution) + shape[len(resolution) :]
-    if len(resolution) != len(shape) or any(
-        r < 1 or size % r for r, size in zip(resolution, shape)
-    ):
-        raise ValueError(
-            f"The resolution of '{name}' must divide its shape {shape}. "
-            f"Received: {resolution}"
-        )
-    for axis, (r, size) in enumerate(zip(resolution, shape), 1):
-        before, after = values.shape[:axis], values.shape[axis + 1 :]
-        values = values.reshape(before + (r, size // r) + after).mean(axis + 1)
-        values = np.repeat(values, size // r, axis)
-    return values
-
-
-def _add_noise(name, values, strength, std, seed):
-    if not _is_number(strength) or strength < 0:
-        raise ValueError(
-            f"The noise of '{name}' must be a number that is not negative. "
-            f"Received: {strength!r}"
-        )
-    noise = _generator(name, seed).standard_normal(values.shape)
-    dtype = np.result_type(values.dtype, "float32")
-    return (values + strength * std * noise).astype(dtype)
-
-
-def _generator(name, seed):
-    """A generator of its own for each modality, whatever the others do."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
-
-
-def _is_number(value):
-    return isinstance(value, (int, float, np.number)) and not isinstance(
-        value, bool
-    )

@@ -34,18 +34,26 @@ output, and no part of the program or its voices is contained here.
 """
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.data import views
+from keras_xkd.typing import Degradations, Split
 
 PATH = pathlib.Path(__file__).with_name("av_digits.npz")
 SPLITS = ("train", "validation", "test")
 
 
 @keras_xkd_export("keras_xkd.datasets.av_digits.load_data")
-def load_data(degrade=None, labels=None, pairs=None, missing=None, seed=0):
+def load_data(
+    degrade: Degradations | None = None,
+    labels: int | None = None,
+    pairs: int | None = None,
+    missing: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> tuple[Split, Split, Split]:
     """Loads the AV digits: images of digits paired with spoken digits.
 
     The images (UCI Optical Recognition of Handwritten Digits) and the speech
@@ -111,7 +119,7 @@ def load_data(degrade=None, labels=None, pairs=None, missing=None, seed=0):
 
 
 @keras_xkd_export("keras_xkd.datasets.av_digits.load_metadata")
-def load_metadata():
+def load_metadata() -> tuple[dict[str, np.ndarray], ...]:
     """Says who speaks in each sample of `load_data`, and where images are from.
 
     Returns:

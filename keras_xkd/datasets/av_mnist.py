@@ -1,4 +1,7 @@
 import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -106,7 +109,7 @@ class AVMNIST(MultimodalBuilder):
 }"""
     BUILDER_CONFIGS = [AVMNISTConfig()]
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         return tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(shape=(28, 28, 1)),
@@ -116,10 +119,12 @@ class AVMNIST(MultimodalBuilder):
             }
         )
 
-    def source_folder(self, dl_manager):
+    def source_folder(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> pathlib.Path:
         return self.data_dir_root
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         config = self.builder_config
         mnist = {
             split: read_columns("mnist", split, ["image", "label"], folder)
@@ -147,8 +152,8 @@ class AVMNIST(MultimodalBuilder):
         ]
         sounds.sort(key=lambda sound: sound[1])
         return {
-            split: self._pairs(split, *part, sounds)
-            for split, part in parts.items()
+            split: self._pairs(split, pictures, labels, sounds)
+            for split, (pictures, labels) in parts.items()
         }
 
     def _pairs(self, split, images, labels, sounds):

@@ -8,6 +8,7 @@ of the decisive information that both modalities contain.
 import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Split
 
 DIMENSIONS = 500
 DECISIVE = 20
@@ -17,7 +18,9 @@ TRAIN, TEST = 200, 1000
 
 
 @keras_xkd_export("keras_xkd.datasets.correlated_gaussians.load_data")
-def load_data(gamma=None, overlap=None, seed=0):
+def load_data(
+    gamma: float | None = None, overlap: int | None = None, seed: int = 0
+) -> tuple[Split, Split]:
     """Loads two Gaussian views of one linear classification problem.
 
     Points `x ~ N(0, I_500)`, a hyperplane `a ~ N(0, I_500)`; the first 20
@@ -82,7 +85,7 @@ def load_data(gamma=None, overlap=None, seed=0):
 
 
 @keras_xkd_export("keras_xkd.datasets.correlated_gaussians.shared_fraction")
-def shared_fraction(overlap):
+def shared_fraction(overlap: int) -> float:
     """Returns gamma, the share of decisive dimensions seen that both see.
 
     Args:

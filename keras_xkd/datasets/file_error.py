@@ -1,6 +1,7 @@
 import os
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import PathLike
 
 GO_ON = "Pass `on_error='skip'` or `'absent'` to go on without what is wrong."
 
@@ -22,7 +23,7 @@ class DataFileError(ValueError):
     'Actor_01/clip.mp4: the file is empty'
     """
 
-    def __init__(self, path, reason):
+    def __init__(self, path: PathLike, reason: str) -> None:
         self.path = os.fspath(path)
         super().__init__(self.path, reason)
         self.reason = reason

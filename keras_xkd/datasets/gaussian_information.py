@@ -4,6 +4,7 @@ import math
 import statistics
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 
@@ -13,7 +14,7 @@ SHARED = "shared"
 @keras_xkd_export(
     "keras_xkd.datasets.gaussian_information.gaussian_mutual_information"
 )
-def gaussian_mutual_information(covariance, split):
+def gaussian_mutual_information(covariance: ArrayLike, split: int) -> float:
     """Mutual information of two parts of a Gaussian vector, in nats.
 
     `(log det C_11 + log det C_22 - log det C) / 2`.

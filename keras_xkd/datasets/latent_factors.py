@@ -7,6 +7,7 @@ information between the views is known exactly.
 
 import math
 import typing
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,25 +27,25 @@ class LatentFactors(typing.NamedTuple):
         mutual_information: Dict of floats, in nats.
     """
 
-    x: dict
+    x: dict[str, np.ndarray]
     y: np.ndarray
-    factors: dict
-    mutual_information: dict
+    factors: dict[str, np.ndarray]
+    mutual_information: dict[str, float]
 
 
 @keras_xkd_export("keras_xkd.datasets.latent_factors.load_data")
 def load_data(
-    num_samples=2000,
-    dims=None,
-    shared=4,
-    private=4,
-    noise=0.5,
-    label_share=None,
-    label_noise=0.0,
-    num_classes=2,
-    seed=0,
-    sample_seed=None,
-):
+    num_samples: int = 2000,
+    dims: Mapping[str, int] | None = None,
+    shared: int = 4,
+    private: int | Mapping[str, int] = 4,
+    noise: float | Mapping[str, float] = 0.5,
+    label_share: Mapping[str, float] | None = None,
+    label_noise: float = 0.0,
+    num_classes: int = 2,
+    seed: int = 0,
+    sample_seed: int | None = None,
+) -> LatentFactors:
     """Draws views of shared and private Gaussian factors, and labels.
 
     All factors are independent standard Gaussians. The view of a modality is

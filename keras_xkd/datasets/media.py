@@ -23,6 +23,7 @@ from keras_xkd.datasets.pictures import read_depth
 from keras_xkd.datasets.pictures import read_image
 from keras_xkd.datasets.sound import read_audio
 from keras_xkd.datasets.video import read_video
+from keras_xkd.typing import PathLike
 
 __all__ = [
     "has_audio",
@@ -35,7 +36,7 @@ __all__ = [
 
 
 @keras_xkd_export("keras_xkd.datasets.media.read_text")
-def read_text(path):
+def read_text(path: PathLike) -> str:
     """The text of a file in UTF-8, without white space around it.
 
     Example:
@@ -55,7 +56,7 @@ def read_text(path):
 
 
 @keras_xkd_export("keras_xkd.datasets.media.has_audio")
-def has_audio(path):
+def has_audio(path: PathLike) -> bool:
     """Whether a file has sound, without decoding it."""
     with av_stream.open_stream(path, "audio") as (_, stream):
         return stream is not None

@@ -4,6 +4,9 @@ import dataclasses
 import inspect
 import pathlib
 import warnings
+from collections.abc import Iterable
+from typing import Any
+from typing import Literal
 
 import tensorflow_datasets as tfds
 
@@ -12,12 +15,13 @@ from keras_xkd.datasets.examples import read_example
 from keras_xkd.datasets.multimodal_config import configure
 from keras_xkd.datasets.preparation import Preparation
 from keras_xkd.datasets.quiet import without_expected_messages
+from keras_xkd.typing import PathLike
 
 ON_ERROR = ("raise", "skip", "absent")
 
 
 @keras_xkd_export("keras_xkd.datasets.MultimodalBuilder")
-class MultimodalBuilder(
+class MultimodalBuilder(  # type: ignore[call-arg]
     tfds.core.GeneratorBasedBuilder, skip_registration=True
 ):
     """A tensorflow-datasets builder that reads a folder of your own.
@@ -99,18 +103,18 @@ class MultimodalBuilder(
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    HOMEPAGE = None
-    CITATION = None
+    HOMEPAGE: str | None = None
+    CITATION: str | None = None
 
     def __init__(
         self,
         *,
-        manual_dir=None,
-        on_error="raise",
-        config=None,
-        file_format=None,
-        **kwargs,
-    ):
+        manual_dir: PathLike | None = None,
+        on_error: Literal["raise", "skip", "absent"] = "raise",
+        config: Any = None,
+        file_format: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if on_error not in ON_ERROR:
             raise ValueError(
                 f"`on_error` must be one of {', '.join(map(repr, ON_ERROR))}. "
@@ -118,7 +122,7 @@ class MultimodalBuilder(
             )
         self.manual_dir = manual_dir and pathlib.Path(manual_dir).expanduser()
         self.on_error = on_error
-        self._found = []
+        self._found: list[dict[str, Any]] = []
         state = {k: kwargs[k] for k in ("data_dir", "version") if k in kwargs}
         choices = {k: v for k, v in kwargs.items() if k not in state}
         config = configure(type(self), config, choices)
@@ -138,11 +142,11 @@ class MultimodalBuilder(
 
     # What a subclass defines.
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         """The `tfds.features.FeaturesDict` of an example."""
         raise NotImplementedError
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         """The samples by split, `{split: iterable of (key, example)}`.
 
         Keys are unique strings or numbers. A value of an example may be a
@@ -156,11 +160,13 @@ class MultimodalBuilder(
         """
         raise NotImplementedError
 
-    def source_folder(self, dl_manager):
+    def source_folder(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> pathlib.Path:
         """Where the data comes from, what `samples` gets: the `manual_dir`."""
         return pathlib.Path(dl_manager.manual_dir)
 
-    def fingerprint(self, folder):
+    def fingerprint(self, folder: pathlib.Path) -> str | None:
         """What the content depends on beside the choices; must not change.
 
         Override it where the data has no version of its own. Prepared data is
@@ -172,7 +178,7 @@ class MultimodalBuilder(
     # What it does.
 
     @property
-    def left_out(self):
+    def left_out(self) -> list[dict[str, Any]]:
         """What the prepared data lacks because of missing or damaged files.
 
         A list of dicts: `split`, `key`, `modality`, `file`, `reason`, and
@@ -180,12 +186,12 @@ class MultimodalBuilder(
         """
         return self._preparation().left_out
 
-    def is_prepared(self):
+    def is_prepared(self) -> bool:
         """Whether there is prepared data, complete."""
         with without_expected_messages():
             return super().is_prepared()
 
-    def download_and_prepare(self, **kwargs):
+    def download_and_prepare(self, **kwargs: Any) -> None:
         """Prepares the data, unless that was done before.
 
         Takes what `tfds.core.DatasetBuilder.download_and_prepare` takes;

@@ -1,5 +1,8 @@
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -118,7 +121,7 @@ class NYUDepthV2(MultimodalBuilder):
 }"""
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Download and unpack {URL} (34 GB)"
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         prepared = prepared_features(self.data_path)
         if prepared is not None:
             return prepared
@@ -133,7 +136,7 @@ class NYUDepthV2(MultimodalBuilder):
             }
         )
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         return {
             split: self._split(files)
             for split, files in self._find(folder).items()

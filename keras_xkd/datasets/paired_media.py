@@ -1,6 +1,8 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,6 +12,7 @@ from keras_xkd.datasets import sample_table
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.media_config import MediaConfig
 from keras_xkd.datasets.multimodal_builder import MultimodalBuilder
+from keras_xkd.typing import PathLike
 
 LABELS = ("classes", "numbers")
 
@@ -114,21 +117,27 @@ class PairedMedia(MultimodalBuilder):
     )
     BUILDER_CONFIGS = [PairedMediaConfig()]
 
-    def __init__(self, *, manual_dir=None, config=None, **kwargs):
+    def __init__(
+        self,
+        *,
+        manual_dir: PathLike | None = None,
+        config: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if config is None:
-            if manual_dir is None and "dataset" not in kwargs:
-                raise ValueError(
-                    "PairedMedia needs the folder, `manual_dir`, or the name "
-                    "of a prepared `dataset`."
-                )
             if "dataset" not in kwargs:
+                if manual_dir is None:
+                    raise ValueError(
+                        "PairedMedia needs the folder, `manual_dir`, or the "
+                        "name of a prepared `dataset`."
+                    )
                 name = pathlib.Path(manual_dir).expanduser().resolve().name
                 kwargs["dataset"] = "".join(
                     c if c.isalnum() or c == "-" else "_" for c in name
                 )
         super().__init__(manual_dir=manual_dir, config=config, **kwargs)
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         if self.is_prepared():
             return None  # They are restored from beside the data.
         if self.manual_dir is None:
@@ -150,11 +159,11 @@ class PairedMedia(MultimodalBuilder):
         }
         return tfds.features.FeaturesDict(features)
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         samples, kinds = self._table(folder)
         if self.on_error == "raise":
             sample_table.check_missing(samples)
-        splits = {}
+        splits: dict[str, Any] = {}
         for sample in samples:
             example = {
                 name: self._value(kinds[name], sample, value)
@@ -172,7 +181,7 @@ class PairedMedia(MultimodalBuilder):
             splits.setdefault(sample.split, []).append((sample.id, example))
         return splits
 
-    def fingerprint(self, folder):
+    def fingerprint(self, folder: pathlib.Path) -> str | None:
         folder = folder.absolute()  # "." is not the start of its files.
         samples, _ = self._table(folder)
         return sample_table.fingerprint(samples, folder)

@@ -6,10 +6,13 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.file_error import check_file
 from keras_xkd.datasets.media_choices import pair
+from keras_xkd.typing import PathLike
 
 
 @keras_xkd_export("keras_xkd.datasets.media.read_image")
-def read_image(path, size=None):
+def read_image(
+    path: PathLike, size: int | tuple[int, int] | None = None
+) -> np.ndarray:
     """A picture, turned upright as its camera noted.
 
     Args:
@@ -36,7 +39,9 @@ def read_image(path, size=None):
 
 
 @keras_xkd_export("keras_xkd.datasets.media.read_depth")
-def read_depth(path, size=None):
+def read_depth(
+    path: PathLike, size: int | tuple[int, int] | None = None
+) -> np.ndarray:
     """A map of distances, such as a 16-bit png, in the numbers of the file.
 
     Args:

@@ -1,5 +1,8 @@
 import dataclasses
+import pathlib
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -121,7 +124,7 @@ class RAVDESS(MultimodalBuilder):
     )
     BUILDER_CONFIGS = [RAVDESSConfig()]
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         feature = self.builder_config.feature
         label = tfds.features.ClassLabel
         return tfds.features.FeaturesDict(
@@ -141,11 +144,13 @@ class RAVDESS(MultimodalBuilder):
             }
         )
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         config = self.builder_config
-        splits = {"train": [], "validation": [], "test": []}
+        splits: dict[str, Any] = {"train": [], "validation": [], "test": []}
         for take, files in sorted(self._takes(folder).items()):
-            code = NAME.fullmatch(f"01-{take}").groupdict()
+            match = NAME.fullmatch(f"01-{take}")
+            assert match, "What `_takes` gives has this form."
+            code = match.groupdict()
             actor = int(code["actor"])
             channel = CHANNELS[code["channel"]]
             if config.channel not in (channel, "both"):

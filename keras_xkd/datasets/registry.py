@@ -1,8 +1,10 @@
 """Builders for tensorflow-datasets, which is imported when they are used."""
 
 import importlib
+from typing import Any
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Builder
 
 # Classes and their modules. The modules import tensorflow-datasets.
 BUILDERS = {
@@ -19,7 +21,7 @@ CLASSES = {"MultimodalBuilder": "multimodal_builder"} | BUILDERS
 
 
 @keras_xkd_export("keras_xkd.datasets.builders")
-def builders():
+def builders() -> dict[str, type]:
     """The builders of this package, `{name: class}`.
 
     The names are those that `builder` and `keras_xkd.data.load` take.
@@ -34,7 +36,7 @@ def builders():
 
 
 @keras_xkd_export("keras_xkd.datasets.builder")
-def builder(name, **kwargs):
+def builder(name: str, **kwargs: Any) -> Builder:
     """A builder by name: one of this package or of tensorflow-datasets.
 
     Args:

@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -60,27 +63,29 @@ class SentimentConfig(MultimodalConfig):
         super().__post_init__()
 
 
-class SentimentBuilder(OneFile, MultimodalBuilder, skip_registration=True):
+class SentimentBuilder(  # type: ignore[call-arg]
+    OneFile, MultimodalBuilder, skip_registration=True
+):
     """A corpus of utterances with a sentiment, from a file of features."""
 
     BUILDER_CONFIGS = [SentimentConfig(), SentimentConfig(aligned=False)]
 
     # What a subclass says: folders and files in which the features may be, by
     # `aligned`, and the widths of the usual ones.
-    FOLDERS = ()
-    FILES = {}
-    WIDTHS = {}
+    FOLDERS: tuple[str, ...] = ()
+    FILES: dict[bool, list[str]] = {}
+    WIDTHS: dict[str, int] = {}
 
     _file = None
 
     @property
-    def nonfinite_values(self):
+    def nonfinite_values(self) -> dict[str, dict[str, int]]:
         """How many values were infinite or NaN: `{split: {modality: n}}`."""
         metadata = tfds.core.MetadataDict()
         metadata.load_metadata(self.data_path)
         return metadata["nonfinite_values"]
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         prepared = prepared_features(self.data_path)
         if prepared is not None:
             return prepared
@@ -113,7 +118,7 @@ class SentimentBuilder(OneFile, MultimodalBuilder, skip_registration=True):
             }
         return tfds.features.FeaturesDict(features)
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         file = self._read(folder)
         # From here on its arrays live as long as their split is written.
         self._file = None

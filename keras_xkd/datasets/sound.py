@@ -6,10 +6,16 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.datasets import av_stream
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.media_choices import check_times
+from keras_xkd.typing import PathLike
 
 
 @keras_xkd_export("keras_xkd.datasets.media.read_audio")
-def read_audio(path, sample_rate=None, start=0.0, seconds=None):
+def read_audio(
+    path: PathLike,
+    sample_rate: int | None = None,
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> np.ndarray | None:
     """Sound, or None if the file is a video without any.
 
     Channels are averaged. A file of 16 bits at the wanted rate is read
@@ -23,7 +29,8 @@ def read_audio(path, sample_rate=None, start=0.0, seconds=None):
         seconds: How much to read. None for everything.
 
     Returns:
-        An array of type float32 and shape `(samples,)`, from -1 to 1.
+        An array of type float32 and shape `(samples,)`, from -1 to 1; None if
+        the file has no sound.
 
     Example:
 

@@ -5,10 +5,11 @@ sizes, seeds and splits of the authors' published code.
 """
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Split
 
 
 @keras_xkd_export("keras_xkd.datasets.two_moons.load_data")
-def load_data(seed=42):
+def load_data(seed: int = 42) -> tuple[Split, Split, Split]:
     """Loads two moons as 30 labelled, 270 unlabelled and 200 test points.
 
     `make_moons(500, noise=0.1)`, standardised over all 500 points; 40 % are

@@ -1,4 +1,7 @@
 import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -97,7 +100,7 @@ class UCF101(MultimodalBuilder):
     )
     BUILDER_CONFIGS = [UCF101Config()]
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         config = self.builder_config
         return tfds.features.FeaturesDict(
             {
@@ -112,7 +115,7 @@ class UCF101(MultimodalBuilder):
             }
         )
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         for name in FOLDERS:
             if not (folder / name).is_dir():
                 raise DataFileError(

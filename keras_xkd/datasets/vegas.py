@@ -1,4 +1,7 @@
 import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -150,7 +153,7 @@ class VEGAS(OneFile, MultimodalBuilder):
         "links"
     )
 
-    def features(self):
+    def features(self) -> tfds.features.FeatureConnector:
         prepared = prepared_features(self.data_path)
         if prepared is not None:
             return prepared
@@ -174,7 +177,7 @@ class VEGAS(OneFile, MultimodalBuilder):
             }
         )
 
-    def samples(self, folder):
+    def samples(self, folder: pathlib.Path) -> dict[str, Iterable[Any]]:
         file = self._read(folder)
         known = {name: self.info.features[name].shape for name in file.shapes}
         if file.shapes != known:

@@ -7,13 +7,20 @@ from keras_xkd.datasets import av_stream
 from keras_xkd.datasets.file_error import DataFileError
 from keras_xkd.datasets.media_choices import check_times
 from keras_xkd.datasets.media_choices import pair
+from keras_xkd.typing import PathLike
 
 # Times in files are rounded, Matroska's to milliseconds.
 TOLERANCE = 1e-3
 
 
 @keras_xkd_export("keras_xkd.datasets.media.read_video")
-def read_video(path, frame_rate=None, size=None, start=0.0, seconds=None):
+def read_video(
+    path: PathLike,
+    frame_rate: float | None = None,
+    size: int | tuple[int, int] | None = None,
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> np.ndarray | None:
     """The frames of a video, or None if the file has sound only.
 
     Args:
@@ -27,7 +34,8 @@ def read_video(path, frame_rate=None, size=None, start=0.0, seconds=None):
         seconds: How much to read. None for everything.
 
     Returns:
-        An array of type uint8 and shape `(frames, height, width, 3)`, RGB.
+        An array of type uint8 and shape `(frames, height, width, 3)`, RGB; None
+        if the file has no picture.
 
     Example:
 

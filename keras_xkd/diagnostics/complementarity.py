@@ -1,9 +1,13 @@
 import dataclasses
+from typing import Literal
+
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.diagnostics import halves
 from keras_xkd.diagnostics.mutual_information import label_information
 from keras_xkd.diagnostics.mutual_information import pair_values
+from keras_xkd.typing import Classifier, Critic, Interval
 
 WORDS = {
     "help": "distillation is expected to help",
@@ -21,16 +25,16 @@ class Complementarity:
     """The result of `complementarity`; `print` says it in words."""
 
     teacher_student: float
-    teacher_student_interval: tuple
+    teacher_student_interval: Interval
     student_labels: float
-    student_labels_interval: tuple
+    student_labels_interval: Interval
     difference: float
-    difference_interval: tuple
-    verdict: str
-    compare: str
+    difference_interval: Interval
+    verdict: Literal["help", "not", "unclear"]
+    compare: Literal["decisions", "features"]
     confidence: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         sign = {"help": ">", "not": "<"}.get(self.verdict, "against")
         low, high = self.difference_interval
         text = (
@@ -45,18 +49,20 @@ class Complementarity:
             text = f"{text} {CAUTION}"
         return text
 
+    __repr__ = __str__
+
 
 @keras_xkd_export("keras_xkd.diagnostics.complementarity")
 def complementarity(
-    teacher,
-    student,
-    labels,
-    compare="decisions",
-    classifier="linear",
-    critic="gaussian",
-    confidence=0.95,
-    seed=0,
-):
+    teacher: ArrayLike,
+    student: ArrayLike,
+    labels: ArrayLike,
+    compare: Literal["decisions", "features"] = "decisions",
+    classifier: Classifier = "linear",
+    critic: Critic = "gaussian",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Complementarity:
     """Is a student expected to gain from a teacher with another modality?
 
     The complementarity hypothesis (Xie et al., 2025) says that distillation
@@ -136,10 +142,16 @@ def complementarity(
         student = log_odds
         teacher = label_information(teacher, labels, classifier, seed)[2]
     left, limit = pair_values(teacher, student, critic, seed)
+    shared, shared_interval = halves.mean_interval(left, confidence, 0.0, limit)
+    known, known_interval = halves.mean_interval(
+        right, confidence, 0.0, ceiling
+    )
     mean, (low, high) = halves.mean_interval(left - right, confidence)
     return Complementarity(
-        *halves.mean_interval(left, confidence, 0.0, limit),
-        *halves.mean_interval(right, confidence, 0.0, ceiling),
+        teacher_student=shared,
+        teacher_student_interval=shared_interval,
+        student_labels=known,
+        student_labels_interval=known_interval,
         difference=mean,
         difference_interval=(low, high),
         verdict="help" if low > 0 else "not" if high < 0 else "unclear",

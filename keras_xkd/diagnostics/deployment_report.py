@@ -2,6 +2,7 @@ import functools
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.data.views import take
@@ -11,20 +12,21 @@ from keras_xkd.diagnostics.deployment_result import DeploymentReport
 from keras_xkd.diagnostics.halves import check_confidence
 from keras_xkd.diagnostics.latency import interleaved
 from keras_xkd.diagnostics.latency import median_interval
+from keras_xkd.typing import Dataset, Metrics, Networks
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 
 
 @keras_xkd_export("keras_xkd.diagnostics.deployment_report")
 def deployment_report(
-    models,
-    x,
-    y=None,
-    metrics="accuracy",
-    batch_size=32,
-    repeats=30,
-    confidence=0.95,
-):
+    models: Networks,
+    x: Dataset,
+    y: ArrayLike | None = None,
+    metrics: Metrics = "accuracy",
+    batch_size: int = 32,
+    repeats: int = 30,
+    confidence: float = 0.95,
+) -> DeploymentReport:
     """What networks cost and what they are worth: the teacher, the student.
 
     | quantity | what it is |
@@ -103,7 +105,8 @@ def deployment_report(
             )
     models = {name: scoring.deployed(m) for name, m in models.items()}
     metrics = scoring.resolve(metrics)
-    predictions, targets = {name: [] for name in models}, []
+    predictions: dict[str, list] = {name: [] for name in models}
+    targets = []
     sample = None
     for batch, labels in scoring.batches(x, y, batch_size):
         batch = zero_absent(batch)

@@ -1,6 +1,9 @@
+from typing import Any
+
 import numpy as np
 
 from keras_xkd.benchmark.table import table
+from keras_xkd.typing import Axes
 from keras_xkd.visualization import canvas
 
 
@@ -11,20 +14,26 @@ class DeploymentReport:
     them, `to_dict()` all by name.
     """
 
-    def __init__(self, rows, batch_sizes, metrics, confidence):
+    def __init__(
+        self,
+        rows: list[dict[str, Any]],
+        batch_sizes: list[int],
+        metrics: list[str],
+        confidence: float,
+    ) -> None:
         self.rows = rows
         self.batch_sizes = batch_sizes
         self.metrics = metrics
         self.confidence = confidence
 
-    def __getitem__(self, model):
+    def __getitem__(self, model: str) -> dict[str, Any]:
         return self.to_dict()[model]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         """`{model: {quantity: number or interval}}`."""
         return {row["model"]: row for row in self.rows}
 
-    def __str__(self):
+    def __str__(self) -> str:
         first, *others = self.rows
         header = ["", first["model"]]
         for row in others:
@@ -55,7 +64,12 @@ class DeploymentReport:
 
     __repr__ = __str__
 
-    def plot(self, ax=None, metric=None, batch_size=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        metric: str | None = None,
+        batch_size: int | None = None,
+    ) -> Axes:
         """Draws a metric, or the size of the weights, against latency.
 
         Args:
@@ -91,7 +105,11 @@ class DeploymentReport:
             if interval:
                 ax.plot([time, time], interval, color=color)
             label = f"{row['model']}, {row['weight_bytes'] / 1e3:,.0f} kB"
-            marker = {"color": color, "markersize": 8, "label": label}
+            marker: dict[str, Any] = {
+                "color": color,
+                "markersize": 8,
+                "label": label,
+            }
             ax.plot(time, height, "osD^"[i % 4], **marker)
         ax.margins(x=0.15)
         ax.set_xlim(left=0)

@@ -2,9 +2,11 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.diagnostics import halves
+from keras_xkd.typing import Classifier, Interval
 
 FEWEST_OF_A_CLASS = 8
 
@@ -14,15 +16,15 @@ class ModalityDistance:
     """The result of `modality_distance`; `print` says it in words."""
 
     total_variation: float
-    total_variation_interval: tuple
+    total_variation_interval: Interval
     jensen_shannon: float
-    jensen_shannon_interval: tuple
+    jensen_shannon_interval: Interval
     cosine: float
     joint_total_variation: float | None
-    joint_total_variation_interval: tuple | None
+    joint_total_variation_interval: Interval | None
     confidence: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         percent = f"{100 * self.confidence:g} % interval"
         lines = [
             f"Total variation: at least {self.total_variation:.3f} "
@@ -41,11 +43,18 @@ class ModalityDistance:
             )
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 @keras_xkd_export("keras_xkd.diagnostics.modality_distance")
 def modality_distance(
-    a, b, labels=None, classifier="auto", confidence=0.95, seed=0
-):
+    a: ArrayLike,
+    b: ArrayLike,
+    labels: ArrayLike | None = None,
+    classifier: Classifier = "auto",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> ModalityDistance:
     """How far the embeddings of two modalities are from each other.
 
     A classifier learns to tell `a` from `b` on one half of the pairs and is
@@ -128,14 +137,20 @@ def modality_distance(
         joint, joint_interval = halves.mean_interval(
             advantage, confidence, 0.0, 1.0
         )
+    total, total_interval = halves.mean_interval(
+        _advantage(of_a, of_b), confidence, 0.0, 1.0
+    )
+    jensen_shannon, jensen_shannon_interval = halves.mean_interval(
+        math.log(2) + (of_a[:, 0] + of_b[:, 1]) / 2,
+        confidence,
+        0.0,
+        math.log(2),
+    )
     return ModalityDistance(
-        *halves.mean_interval(_advantage(of_a, of_b), confidence, 0.0, 1.0),
-        *halves.mean_interval(
-            math.log(2) + (of_a[:, 0] + of_b[:, 1]) / 2,
-            confidence,
-            0.0,
-            math.log(2),
-        ),
+        total_variation=total,
+        total_variation_interval=total_interval,
+        jensen_shannon=jensen_shannon,
+        jensen_shannon_interval=jensen_shannon_interval,
         cosine=float(np.mean(_cosine(a, b))),
         joint_total_variation=joint,
         joint_total_variation_interval=joint_interval,

@@ -1,21 +1,29 @@
-import collections.abc
 import itertools
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.benchmark.table import table
 from keras_xkd.diagnostics import scoring
 from keras_xkd.diagnostics.halves import check_confidence
+from keras_xkd.typing import Axes, Dataset, Metrics
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
-from keras_xkd.visualization import canvas
+from keras_xkd.visualization.plot_missing_modalities import (
+    plot_missing_modalities,
+)
 
 MOST = 8
 
 
-class ModalitySubsets(collections.abc.Mapping):
+class ModalitySubsets(Mapping[Any, dict[str, Any]]):
     """The result of `modality_subsets`; `print` gives a table.
 
     A mapping `{modalities: row}`: `result["audio"]`, or `result["audio",
@@ -23,14 +31,21 @@ class ModalitySubsets(collections.abc.Mapping):
     each metric `<metric>` and `<metric>_interval`.
     """
 
-    def __init__(self, rows, metrics, name, reads_present, confidence):
+    def __init__(
+        self,
+        rows: list[dict[str, Any]],
+        metrics: list[str],
+        name: str,
+        reads_present: bool,
+        confidence: float,
+    ) -> None:
         self.rows = rows
         self.metrics = metrics
         self.name = name
         self.reads_present = reads_present
         self.confidence = confidence
 
-    def __getitem__(self, modalities):
+    def __getitem__(self, modalities: str | Iterable[str]) -> dict[str, Any]:
         if isinstance(modalities, str):
             modalities = [modalities]
         for row in self.rows:
@@ -38,13 +53,13 @@ class ModalitySubsets(collections.abc.Mapping):
                 return row
         raise KeyError(modalities)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return (row["modalities"] for row in self.rows)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def __str__(self):
+    def __str__(self) -> str:
         percent = f"{100 * self.confidence:g} % interval"
         header = ["present", "samples"]
         for name in self.metrics:
@@ -71,7 +86,7 @@ class ModalitySubsets(collections.abc.Mapping):
 
     __repr__ = __str__
 
-    def plot(self, ax=None, metric=None):
+    def plot(self, ax: Axes | None = None, metric: str | None = None) -> Axes:
         """Draws a metric of every subset with its interval.
 
         Args:
@@ -81,49 +96,20 @@ class ModalitySubsets(collections.abc.Mapping):
         Returns:
             The axes.
         """
-        metric = self.metrics[0] if metric is None else metric
-        if metric not in self.metrics:
-            raise ValueError(
-                f"`metric` must be one of {self.metrics}. Received: {metric!r}"
-            )
-        if ax is None:
-            height = 1.2 + 0.35 * len(self.rows)
-            _, ax = canvas.new(size=(6.5, height))
-        for place, row in enumerate(self.rows):
-            value, ends = row[metric], row[f"{metric}_interval"]
-            if ends is not None:
-                ax.plot(ends, [place, place], color=canvas.BLUE, linewidth=2)
-            ax.plot(value, place, "o", color=canvas.BLUE, markersize=7)
-            ax.annotate(
-                f"{value:.3f}",
-                (value, place),
-                (0, 8),
-                textcoords="offset points",
-                ha="center",
-                fontsize="small",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            )
-        ax.axvline(self.rows[-1][metric], color=canvas.GREY, ls=":", zorder=0)
-        labels = [" + ".join(row["modalities"]) for row in self.rows]
-        ax.set_yticks(range(len(labels)), labels)
-        ax.set_ylim(len(labels) - 0.5, -0.8)
-        percent = f"{100 * self.confidence:g} %"
-        ax.set_xlabel(f"{metric.replace('_', ' ')}, with {percent} interval")
-        ax.set_title("By the modalities that are present")
-        ax.grid(axis="x", alpha=0.3)
-        return ax
+        figure = plot_missing_modalities(self, metric, ax)
+        return figure.axes[0] if ax is None else ax
 
 
 @keras_xkd_export("keras_xkd.diagnostics.modality_subsets")
 def modality_subsets(
-    model,
-    x,
-    y=None,
-    metrics="accuracy",
-    modalities=None,
-    batch_size=256,
-    confidence=0.95,
-):
+    model: keras.layers.Layer,
+    x: Dataset,
+    y: ArrayLike | None = None,
+    metrics: Metrics = "accuracy",
+    modalities: Sequence[str] | None = None,
+    batch_size: int = 256,
+    confidence: float = 0.95,
+) -> ModalitySubsets:
     """How good a network is with every subset of its modalities.
 
     For each subset that is not empty, the other modalities are set to zero and
@@ -190,7 +176,7 @@ def modality_subsets(
         for size in range(0 if always else 1, len(modalities) + 1)
         for chosen in itertools.combinations(modalities, size)
     ]
-    found = {subset: ([], []) for subset in subsets}
+    found: dict[tuple, tuple] = {subset: ([], []) for subset in subsets}
     for batch, labels in scoring.batches(x, y, batch_size):
         if labels is None:
             raise ValueError(

@@ -2,11 +2,13 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.diagnostics import halves
 from keras_xkd.diagnostics.gaussian_critic import gaussian_critic
 from keras_xkd.diagnostics.network_critic import network_critic
+from keras_xkd.typing import Classifier, Critic, Interval
 
 CRITICS = {"gaussian": gaussian_critic, "network": network_critic}
 
@@ -16,12 +18,12 @@ class MutualInformation:
     """The result of `mutual_information`; `print` says it in words."""
 
     estimate: float
-    interval: tuple
+    interval: Interval
     ceiling: float
     confidence: float
     of_labels: bool = False
 
-    def __str__(self):
+    def __str__(self) -> str:
         low, high = self.interval
         text = (
             f"Mutual information: at least {self.estimate:.3f} nats "
@@ -34,11 +36,18 @@ class MutualInformation:
             return f"{text} and is close to it: there may be much more."
         return f"{text}."
 
+    __repr__ = __str__
+
 
 @keras_xkd_export("keras_xkd.diagnostics.mutual_information")
 def mutual_information(
-    a, b, critic="gaussian", classifier="auto", confidence=0.95, seed=0
-):
+    a: ArrayLike,
+    b: ArrayLike,
+    critic: Critic = "gaussian",
+    classifier: Classifier = "auto",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> MutualInformation:
     """A lower bound of the mutual information of paired samples, in nats.
 
     A critic learns on one half of the pairs which rows belong together, and is

@@ -1,15 +1,19 @@
-import functools
 import types
+from typing import Any
+from typing import Literal
+
+import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.layers.conditional_entropy import ConditionalEntropy
 from keras_xkd.layers.conditional_entropy import resolve_discriminator
+from keras_xkd.typing import Labels, Losses, Modalities, StepResult, Weights
+from keras_xkd.utils.contrasts import contrast_pairs
 from keras_xkd.utils.contrasts import mutual_contrasts
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.outputs import features_width
-from keras_xkd.utils.pair import connect
 from keras_xkd.utils.projections import make_heads
 from keras_xkd.utils.symbolic import check_roles
 from keras_xkd.utils.task_loss import reads_logits
@@ -81,15 +85,15 @@ class AMID(Distiller):
     def __init__(
         self,
         *,
-        student,
-        teacher,
-        auxiliary,
-        projection_dim=128,
-        entropy="adversarial",
-        discriminator=None,
-        entropy_moves_teacher=False,
-        **kwargs,
-    ):
+        student: keras.layers.Layer,
+        teacher: keras.layers.Layer,
+        auxiliary: keras.layers.Layer,
+        projection_dim: int = 128,
+        entropy: Literal["adversarial", "gaussian"] | None = "adversarial",
+        discriminator: keras.layers.Layer | None = None,
+        entropy_moves_teacher: bool = False,
+        **kwargs: Any,
+    ) -> None:
         roles = dict(student=student, teacher=teacher, auxiliary=auxiliary)
         check_roles(roles, whole="teacher")
         s, t, a = map(features_width, roles.values())
@@ -104,14 +108,17 @@ class AMID(Distiller):
         self.projections = make_heads(widths, projection_dim)
 
     @property
-    def players(self):
+    def players(self) -> dict[str, tuple | None]:  # type: ignore[override]
         if self.discriminator is None:
             return {"student": None}
         return {"student": None, "discriminator": ("discriminator",)}
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         self.check_contrast(x, training)
-        outputs, here, terms, logs = {}, {}, {}, {}
+        outputs, here, logs = {}, {}, {}
+        terms: dict[str, Any] = {}
         for role, term in TASK.items():
             out = outputs[role] = self.run(role, x, training)
             here[role] = presence(x, self.named[role])
@@ -129,29 +136,20 @@ class AMID(Distiller):
         terms |= self.entropy.terms(t, s, self.discriminator, mask, training)
         return outputs, terms, logs
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         losses = mutual_contrasts(distillation_loss, NCE.values())
         for role in TASK:
             self.readout.require(self.named[role], "features")
             if reads_logits(task_loss):
                 self.readout.check_logits(self.named[role])
-        pairs = {
-            term: connect(
-                losses[term],
-                self.readout,
-                self.teacher,
-                self.named[role],
-                {"features": self.projections[role]},
-                functools.partial(self.keep_companion, term),
-                {"features": self.projections[f"teacher_of_{role}"]},
-            )
-            for role, term in NCE.items()
-        }
+        pairs = contrast_pairs(self, NCE, losses)
         weights = dict.fromkeys(TASK.values(), 1.0)
         weights |= dict.fromkeys(NCE.values(), 0.8) | self.entropy.term_weights
         return types.SimpleNamespace(weights=weights, pairs=pairs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "projection_dim": self.projection_dim,

@@ -3,6 +3,7 @@ import numpy as np
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.late_fusion_choice import LateFusionChoice
 from keras_xkd.distillers.ume import UME
+from keras_xkd.typing import Dataset, Networks
 from keras_xkd.utils.linear_probe import linear_probe
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.split_outputs import check_labels
@@ -12,7 +13,14 @@ from keras_xkd.utils.symbolic import check_networks
 
 
 @keras_xkd_export("keras_xkd.distillers.choose_late_fusion")
-def choose_late_fusion(*, models, train, validation, batch_size=256, seed=0):
+def choose_late_fusion(
+    *,
+    models: Networks,
+    train: Dataset,
+    validation: Dataset,
+    batch_size: int = 256,
+    seed: int | None = 0,
+) -> LateFusionChoice:
     """Says whether UMT or UME suits a task, from trained uni-modal models.
 
     Two accuracies on the validation data are compared:

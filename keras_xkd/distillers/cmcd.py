@@ -1,7 +1,20 @@
+import types
+from typing import Any
+
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import no_gradient
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.losses.cross_modal_contrast import CrossModalContrast
+from keras_xkd.typing import (
+    Labels,
+    Losses,
+    Modalities,
+    StepResult,
+    Tensor,
+    Weights,
+)
 from keras_xkd.utils import features
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import presence
@@ -75,12 +88,12 @@ class CMCD(Distiller):
     def __init__(
         self,
         *,
-        student,
-        teacher,
-        projector=None,
-        teacher_projector=None,
-        **kwargs,
-    ):
+        student: keras.layers.Layer,
+        teacher: keras.layers.Layer,
+        projector: keras.layers.Layer | None = None,
+        teacher_projector: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             student=student,
             teacher=teacher,
@@ -95,7 +108,9 @@ class CMCD(Distiller):
             ),
         )
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         features.check_unlabelled(self, y)
         self.check_contrast(x, training)
         source, target = self.source(x), self.target(x, training)
@@ -112,11 +127,11 @@ class CMCD(Distiller):
         }  # fmt: skip
         return {}, terms, {}
 
-    def source(self, x):
+    def source(self, x: Modalities) -> Tensor:
         """Embeddings of the source, constants: `(batch, width)`."""
         return no_gradient(self._embed, "teacher", x, training=False)
 
-    def target(self, x, training=False):
+    def target(self, x: Modalities, training: bool = False) -> Tensor:
         """Embeddings of the target, of the same shape."""
         return self._embed("student", x, training)
 
@@ -126,7 +141,9 @@ class CMCD(Distiller):
         projector = self.named.get(PROJECTORS[role])
         return rows if projector is None else projector(rows, training=training)
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         features.check_no_task(self, task_loss)
         if distillation_loss is None:
             distillation_loss = CrossModalContrast()

@@ -1,6 +1,7 @@
 import keras
 
 from keras_xkd.backend import replica_count
+from keras_xkd.typing import Modalities
 
 
 class Comparing:
@@ -11,7 +12,9 @@ class Comparing:
     compiled objective does not use are left out of the training.
     """
 
-    def keep_companion(self, term, layer):
+    def keep_companion(
+        self, term: str, layer: keras.layers.Layer
+    ) -> keras.layers.Layer:
         """Owns the layer of a loss; keeps the old one when compiled again."""
         config = layer.get_config() | {"name": ""}
         while term in self.companions:
@@ -22,7 +25,7 @@ class Comparing:
         self.companions[term] = layer
         return layer
 
-    def idle_layers(self):
+    def idle_layers(self) -> list[keras.layers.Layer]:
         own = keras.tree.flatten([self.projections, self.companions])
         used = {
             id(layer)
@@ -31,12 +34,12 @@ class Comparing:
         }
         return [layer for layer in own if id(layer) not in used]
 
-    def companion_ids(self):
+    def companion_ids(self) -> set[int]:
         """The variables of memories, by identity."""
         layers = self.companions.values()
         return {id(v) for layer in layers for v in layer.variables}
 
-    def statistics(self):
+    def statistics(self) -> list[keras.Variable]:
         """State of trained networks that samples move, such as the means of
         batch normalisation: where devices share a batch, those of each."""
         left_out = self.frozen_ids() | self.companion_ids()
@@ -47,7 +50,7 @@ class Comparing:
             if id(v) not in left_out and "float" in v.dtype
         ]
 
-    def check_contrast(self, x, training=True):
+    def check_contrast(self, x: Modalities, training: bool = True) -> None:
         """Raises if a contrast is trained with one sample at a time.
 
         A last batch that happens to have one sample is no reason to stop: it

@@ -1,9 +1,21 @@
+import types
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.losses.nt_xent import NTXent
+from keras_xkd.typing import (
+    Labels,
+    Losses,
+    Modalities,
+    StepResult,
+    Transform,
+    Weights,
+)
 from keras_xkd.utils import features
 from keras_xkd.utils.augmentation import augmented
 from keras_xkd.utils.augmentation import resolve_augmentation
@@ -73,14 +85,23 @@ class ContrastivePretraining(Distiller):
     frozen = ()
     players = {"encoder": None}
 
-    def __init__(self, *, encoder, projector=None, augment=None, **kwargs):
+    def __init__(
+        self,
+        *,
+        encoder: keras.layers.Layer,
+        projector: keras.layers.Layer | None = None,
+        augment: Transform | Mapping[str, Transform] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder=encoder, **kwargs)
         projector = features.make_projector(projector, encoder, units=128)
         self.add_role("projector", projector)
         self.given_augment = augment
         self.augment = resolve_augmentation(augment, encoder)
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         features.check_unlabelled(self, y)
         self.check_contrast(x, training)
         outputs = self.run("encoder", self._views(x), training)
@@ -108,7 +129,9 @@ class ContrastivePretraining(Distiller):
             *({name: v[name] for name in read if name in v} for v in views),
         )
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         features.check_no_task(self, task_loss)
         if not isinstance(distillation_loss, dict):
             distillation_loss = {"contrast": distillation_loss or NTXent()}
@@ -117,12 +140,12 @@ class ContrastivePretraining(Distiller):
             self, distillation_loss, [shape, shape], self.encoder.name
         )
 
-    def idle_layers(self):
+    def idle_layers(self) -> list[keras.layers.Layer]:
         # Augmentations are not trained.
         parts = self.augment.values()
         layers = [n for n in parts if isinstance(n, keras.layers.Layer)]
         return [*super().idle_layers(), *layers]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         given = keras.saving.serialize_keras_object(self.given_augment)
         return {**super().get_config(), "augment": given}

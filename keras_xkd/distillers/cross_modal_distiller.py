@@ -1,11 +1,23 @@
 import functools
 import types
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
 
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.losses.soft_targets import SoftTargets
+from keras_xkd.typing import (
+    Labels,
+    Losses,
+    Modalities,
+    Networks,
+    StepResult,
+    Weights,
+)
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import has_modalities
 from keras_xkd.utils.modalities import presence
@@ -77,7 +89,14 @@ class CrossModalDistiller(Distiller):
             a softmax or sigmoid where its output is read as logits.
     """
 
-    def __init__(self, *, student, teacher, projections="auto", **kwargs):
+    def __init__(
+        self,
+        *,
+        student: keras.layers.Layer,
+        teacher: keras.layers.Layer | Sequence[keras.layers.Layer] | Networks,
+        projections: Literal["auto"] | Mapping[str, Any] | None = "auto",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(student=student, teacher=teacher, **kwargs)
         self.teachers = [name for name in self.named if name != "student"]
         self.given_projections = projections
@@ -88,7 +107,9 @@ class CrossModalDistiller(Distiller):
             {name: self.named[name] for name in self.teachers},
         )
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         outputs = {"student": self.run("student", x, training)}
         here = presence(x, self.named["student"])
         terms = self.task_terms(y, outputs["student"], sample_weight, mask=here)
@@ -106,7 +127,9 @@ class CrossModalDistiller(Distiller):
                     terms[term] = value
         return outputs, terms, {}
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         if distillation_loss is None:
             distillation_loss = SoftTargets()
         comparisons = resolve_comparisons(distillation_loss)
@@ -131,6 +154,6 @@ class CrossModalDistiller(Distiller):
         weights = {"task": 0.1} | {term: 0.9 / len(terms) for term in terms}
         return types.SimpleNamespace(weights=weights, pairs=pairs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         given = keras.saving.serialize_keras_object(self.given_projections)
         return {**super().get_config(), "projections": given}

@@ -1,25 +1,28 @@
-import functools
 import inspect
 import types
+from collections.abc import Mapping
+from typing import Any
+from typing import Literal
 
 import keras
-import numpy as np
 
+from keras_xkd import typing as t
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import BackendTrainer
 from keras_xkd.distillers.comparing import Comparing
+from keras_xkd.distillers.own_state import OwnState
 from keras_xkd.distillers.report import Report
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.distillers.step import Step
 from keras_xkd.distillers.summary import Summary
 from keras_xkd.utils import modalities
 from keras_xkd.utils.compile_arguments import CompileArguments
+from keras_xkd.utils.like_keras import like_keras
 from keras_xkd.utils.monitoring import choose_modes
 from keras_xkd.utils.monitoring import watched
 from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
 from keras_xkd.utils.quiet_reading import QuietReading
-from keras_xkd.utils.random_state import random_states
 from keras_xkd.utils.role_metrics import RoleMetrics
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
@@ -27,13 +30,14 @@ from keras_xkd.utils.terms import check_weights
 
 
 @keras_xkd_export("keras_xkd.distillers.Distiller")
-class Distiller(
+class Distiller(  # type: ignore[misc]  # The backend's steps come first.
     QuietReading,
     BackendTrainer,
     Step,
     Report,
     Summary,
     Comparing,
+    OwnState,
     CompileArguments,
     RoleModel,
 ):
@@ -80,14 +84,20 @@ class Distiller(
         ValueError: If the main role is missing, or a network is not built.
     """
 
-    players = {"student": None}
-    default_loss = None
+    players: t.Players = {"student": None}
+    default_loss: t.LossLike | None = None
 
-    def __init__(self, *, name=None, dtype=None, **roles):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: t.DTypeLike | None = None,
+        **roles: t.Role,
+    ) -> None:
         super().__init__(name=name, dtype=dtype, **roles)
-        self.on_nonfinite = None
-        self.projections = {}
-        self.companions = {}
+        self.on_nonfinite: str | None = None
+        self.projections: dict[str, Any] = {}
+        self.companions: dict[str, keras.layers.Layer] = {}
         self._has_contrast = False
         self.plan = types.SimpleNamespace(weights=None, pairs={})
         self.terms = Terms({})
@@ -95,14 +105,20 @@ class Distiller(
 
     # What a method defines.
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self,
+        x: t.Modalities,
+        y: t.Labels,
+        sample_weight: t.Weights,
+        training: bool,
+    ) -> t.StepResult:
         """One forward pass of the networks and the terms of the objective.
 
         Args:
             x: A batch `{modality: tensor or nested dict}`.
             y: What `targets` returned in training, the labels in evaluation;
                 None without labels.
-            sample_weight: Weights of the samples, or None.
+            sample_weight: t.Weights of the samples, or None.
             training: Whether this is a training step.
 
         Returns:
@@ -114,11 +130,11 @@ class Distiller(
             f"{type(self).__name__} must define `compute_losses`."
         )
 
-    def targets(self, x, y):
+    def targets(self, x: t.Modalities, y: t.Labels) -> t.Labels:
         """What labels mean in training: by default `y` itself."""
         return y
 
-    def player_layers(self, player):
+    def player_layers(self, player: str) -> list[keras.layers.Layer]:
         """The layers that a player trains.
 
         By default a player has the networks of the role of the same name, and
@@ -134,7 +150,9 @@ class Distiller(
         taken = {id(layer) for layer in taken}
         return [layer for layer in self.layers if id(layer) not in taken]
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: t.Losses
+    ) -> types.SimpleNamespace:
         """Checks and connects what `compile` was given.
 
         Returns:
@@ -154,15 +172,15 @@ class Distiller(
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        distillation_loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        on_nonfinite=None,
-        **kwargs,
-    ):
+        optimizer: t.Optimizer | Mapping[str, t.Optimizer] = "rmsprop",
+        loss: t.LossLike | None = None,
+        distillation_loss: t.Losses = None,
+        loss_weights: Mapping[str, float] | None = None,
+        metrics: t.Metrics | Mapping[str, t.Metrics] | None = None,
+        weighted_metrics: t.Metrics | Mapping[str, t.Metrics] | None = None,
+        on_nonfinite: Literal["raise"] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures the training.
 
         Args:
@@ -174,7 +192,7 @@ class Distiller(
                 loss, which then compares features.
             loss_weights: A dict `{term: number}`. A term that is not named
                 keeps its default.
-            metrics: Metrics of the student's logits, or a dict by role.
+            metrics: t.Metrics of the student's logits, or a dict by role.
             weighted_metrics: The same, weighted by `sample_weight`.
             on_nonfinite: `"raise"` stops at the first loss that is not
                 finite, naming the term, before any weight changes. This
@@ -221,7 +239,7 @@ class Distiller(
             for term in set(self.companions) - companions:
                 self.companions.pop(term)
             raise
-        self.loss = loss
+        self.loss = loss  # type: ignore[assignment, method-assign]
         self.task_loss = task_loss
         self.role_metrics = role_metrics
         self.terms = Terms(weights, known=self.plan.weights is not None)
@@ -230,13 +248,15 @@ class Distiller(
         # With its state in place from the start, a model that is saved
         # before its first step loads like any other.
         self.optimizer.build(ownership.variables)
-        self._discovered = set()
+        self._discovered: set[str] = set()
         self._peeked = None
         self._warned = self._verified = self._together = False
         self.keep_arguments(**arguments)
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
+    @like_keras(keras.Model.fit)
+    def fit(
+        self, x: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
         modalities.check_not_empty(x)
         self.check_devices(self.on_nonfinite)
         signature = inspect.signature(keras.Model.fit)
@@ -250,42 +270,28 @@ class Distiller(
         with watched(given):
             return super().fit(x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, *args, **kwargs):
+    @like_keras(keras.Model.evaluate)
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         modalities.check_not_empty(x)
         self.check_devices(self.on_nonfinite)
         return super().evaluate(x, *args, **kwargs)
 
     @property
-    def loss_weights(self):
+    def loss_weights(self) -> dict[str, float]:
         """The present weights of the terms, a dict `{term: number}`."""
         return self.terms.weight_values()
 
-    def set_loss_weight(self, term, value):
+    def set_loss_weight(self, term: str, value: float) -> None:
         """Changes the weight of a term, without a new trace."""
         self.terms.set_weight(term, value)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         # Without those that wait for data to make their variables.
         built = [m for m in self.role_metrics.metrics if m.variables]
         return [*self.terms.metrics, *built]
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         # The weights of the terms are state of the step, not of a network.
         return [*super().variables, *self.terms.weights.values()]
-
-    def save_own_variables(self, store):
-        for name, value in self.terms.weight_values().items():
-            store[name] = np.asarray(value, "float32")
-        for name, state in random_states(self).items():
-            store[name] = state.numpy()
-
-    def load_own_variables(self, store):
-        states = random_states(self)
-        for name in store.keys():
-            if name in self.terms.weights:
-                self.terms.set_weight(name, float(np.asarray(store[name])))
-            elif name in states:
-                states[name].assign(np.asarray(store[name]))

@@ -1,20 +1,20 @@
 import functools
 import types
+from typing import Any
+from typing import Literal
 
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
+from keras_xkd.typing import Labels, Losses, Modalities, StepResult, Weights
+from keras_xkd.utils import pseudo_labels
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.pair import connect
+from keras_xkd.utils.perturbing import Perturbation
 from keras_xkd.utils.perturbing import Perturbing
-from keras_xkd.utils.pseudo_labels import agreement
-from keras_xkd.utils.pseudo_labels import check_classes
-from keras_xkd.utils.pseudo_labels import consistency_terms
-from keras_xkd.utils.pseudo_labels import loss_for
-from keras_xkd.utils.pseudo_labels import pseudo_labels
 from keras_xkd.utils.symbolic import check_roles
 
 
@@ -80,37 +80,35 @@ class MKE(Distiller):
             loss is no cross-entropy, logits differ in number, or pseudo-labels
             cannot move along with their images.
 
-    Reference:
-
-    - [Xue et al., 2021](https://arxiv.org/abs/2103.14431)
+    Reference: [Xue et al., 2021](https://arxiv.org/abs/2103.14431)
     """
 
     default_loss = "sparse_categorical_crossentropy"
 
     def __init__(
-        self, *, student, teacher, perturbation=None, labels="hard", **kwargs
-    ):
+        self,
+        *,
+        student: keras.layers.Layer,
+        teacher: keras.layers.Layer,
+        perturbation: Perturbation | None = None,
+        labels: Literal["hard", "soft"] = "hard",
+        **kwargs: Any,
+    ) -> None:
         check_roles({"student": student, "teacher": teacher})
         super().__init__(student=student, teacher=teacher, **kwargs)
-        if labels not in ("hard", "soft"):
-            raise ValueError(
-                f"`labels` must be 'hard' or 'soft'. Received: labels={labels}"
-            )
+        pseudo_labels.check_hardness(labels)
         self.perturb = Perturbing(perturbation, student)
         self.perturbation = perturbation
         self.hardness = labels
 
-    def targets(self, x, y):
-        if y is not None:
-            raise ValueError(
-                "MKE trains on the teacher's pseudo-labels: `fit` takes no "
-                "labels. Real ones go into `validation_data` and `evaluate`. "
-                f"Received: y of shape {tuple(y.shape)}"
-            )
+    def targets(self, x: Modalities, y: Labels) -> Labels:
+        pseudo_labels.check_unlabelled(y)
         logits = prediction(self.ask("teacher", x))
-        return pseudo_labels(logits, self.plan.kind, self.hardness)
+        return pseudo_labels.of_logits(logits, self.plan.kind, self.hardness)
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         if not training and y is not None:
             return self._against_labels(x, y, sample_weight)
         plan = self.plan
@@ -128,7 +126,7 @@ class MKE(Distiller):
             terms[term] = pair(
                 clean, student, y, mask, sample_weight, x, training
             )
-        share = agreement(y, prediction(student), plan.kind, mask)
+        share = pseudo_labels.agreement(y, prediction(student), plan.kind, mask)
         return {"student": student}, terms, {"agreement": share}
 
     def _against_labels(self, x, y, sample_weight):
@@ -138,23 +136,25 @@ class MKE(Distiller):
         terms = self.task_terms(y, outputs["student"], sample_weight, mask=mask)
         return outputs, terms, {}
 
-    def prepare(self, task_loss, distillation_loss):
-        loss, kind = loss_for(task_loss, self.hardness)
-        check_classes(self.readout, self.teacher, self.student, kind)
-        pairs, student = {}, self.student
-        for term, comparison in consistency_terms(distillation_loss).items():
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
+        loss, kind = pseudo_labels.loss_for(task_loss, self.hardness)
+        readout, student = self.readout, self.student
+        pseudo_labels.check_classes(readout, self.teacher, student, kind)
+        comparisons = pseudo_labels.consistency_terms(distillation_loss)
+        pairs = {}
+        for term, own in comparisons.items():
             keep = functools.partial(self.keep_companion, term)
-            pairs[term] = connect(
-                comparison, self.readout, student, student, {}, keep
-            )
+            pairs[term] = connect(own, readout, student, student, {}, keep)
         weights = dict.fromkeys(["pseudo_label", *pairs, "task"], 1.0)
         plan = dict(weights=weights, pairs=pairs, loss=loss, kind=kind)
         return types.SimpleNamespace(**plan)
 
-    def idle_layers(self):
+    def idle_layers(self) -> list[keras.layers.Layer]:
         return [*super().idle_layers(), *self.perturb.layers]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         given = {"perturbation": self.perturbation, "labels": self.hardness}
         given = keras.saving.serialize_keras_object(given)
         return {**super().get_config(), **given}

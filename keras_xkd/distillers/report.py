@@ -1,8 +1,15 @@
+import os
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_xkd.backend import outside_trace
+from keras_xkd.typing import Labels, Mask, Modalities, Tensor, Weights
 from keras_xkd.utils import described
 from keras_xkd.utils import modalities
 from keras_xkd.utils.running_means import RunningMeans
@@ -13,7 +20,14 @@ class Report:
 
     batch_seen = None
 
-    def record(self, report, totals, x, y, sample_weight):
+    def record(
+        self,
+        report: dict[str, Any],
+        totals: Sequence[Tensor],
+        x: Modalities,
+        y: Labels,
+        sample_weight: Weights,
+    ) -> dict[str, Tensor]:
         """Updates losses and metrics; returns the logs."""
         if self.batch_seen is None:  # For people, see `callbacks.RunReport`.
             self.batch_seen = described.seen(x, y, sample_weight)
@@ -38,7 +52,7 @@ class Report:
         )
         return {**logs, **metrics}
 
-    def labels(self, y):
+    def labels(self, y: Labels) -> tuple[Labels, Mask]:
         """Labels without gaps, and which samples have one; None for all."""
         return y, None
 
@@ -51,9 +65,9 @@ class Report:
             )
         return super()._get_metrics_result_or_logs(logs)
 
-    def metric_results(self, names):
+    def metric_results(self, names: Sequence[str]) -> dict[str, Tensor]:
         """What the metrics of these names have come to."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for metric in self.metrics:
             if isinstance(metric, RunningMeans):
                 found |= metric.result()
@@ -61,7 +75,7 @@ class Report:
                 found[metric.name] = metric.result()
         return {name: found[name] for name in names}
 
-    def check_finite(self, logs):
+    def check_finite(self, logs: Mapping[str, Tensor]) -> None:
         """Raises if asked to and a logged value is not finite."""
         if self.on_nonfinite != "raise":
             return
@@ -77,3 +91,21 @@ class Report:
                 "was changed in this step. Received: "
                 f"{ {name: bad[name] for name in terms or bad} }"
             )
+
+    def report(
+        self, path: str | os.PathLike, history: Any = None, **options: Any
+    ) -> pathlib.Path:
+        """Writes a page about this distiller: see `callbacks.RunReport`.
+
+        Args:
+            path: The HTML file.
+            history: What `fit` returned, or a list with one for each seed.
+            **options: Further arguments of `callbacks.RunReport`.
+
+        Returns:
+            The path.
+        """
+        # It draws, and what draws knows distillers.
+        from keras_xkd.callbacks.run_report import RunReport
+
+        return RunReport(path, **options).write(self, history)

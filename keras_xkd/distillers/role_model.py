@@ -1,25 +1,37 @@
+from typing import Any
+
 import keras
 
 from keras_xkd.backend import no_gradient
+from keras_xkd.typing import DTypeLike, Modalities, Role, Tensor
+from keras_xkd.utils.made_of_parts import MadeOfParts
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.outputs import Outputs
 from keras_xkd.utils.roles import name_networks
 
 
-class RoleModel(keras.Model):
+class RoleModel(MadeOfParts, keras.Model):
     """A model made of networks that play roles, some of which never learn.
 
     See `Distiller`, which trains it.
     """
 
-    main = "student"
-    frozen = ("teacher",)
+    main: str = "student"
+    frozen: tuple[str, ...] = ("teacher",)
 
-    def __init__(self, *, name=None, dtype=None, **roles):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        **roles: Role,
+    ) -> None:
         # Every network casts its own inputs.
         super().__init__(name=name, dtype=dtype, autocast=False)
         self.readout = Outputs()
-        self.roles = {r: n for r, n in roles.items() if n is not None}
+        self.roles: dict[str, Any] = {
+            r: n for r, n in roles.items() if n is not None
+        }
         self.named = name_networks(self.roles)
         for role in roles:
             setattr(self, role, self.roles.get(role))
@@ -30,17 +42,19 @@ class RoleModel(keras.Model):
             )
         self.built = True
 
-    def add_role(self, role, networks):
+    def add_role(self, role: str, networks: Role) -> None:
         """Adds what can be made only when the other roles are checked."""
         self.roles = {**self.roles, role: networks}
         self.named = name_networks(self.roles)
         setattr(self, role, networks)
 
-    def networks(self, role):
+    def networks(self, role: str) -> list[keras.layers.Layer]:
         """The networks of a role, as a list."""
         return keras.tree.flatten(self.roles.get(role, []))
 
-    def run(self, role, x, training):
+    def run(
+        self, role: str, x: Modalities, training: bool
+    ) -> dict[str, Tensor]:
         """Runs a trained network on its modalities.
 
         Args:
@@ -61,39 +75,39 @@ class RoleModel(keras.Model):
         inputs = select_modalities(x, network)
         return self.readout.run(network, inputs, training)
 
-    def ask(self, role, x):
+    def ask(self, role: str, x: Modalities) -> dict[str, Tensor]:
         """Runs a frozen network: in inference mode and without gradient."""
         return no_gradient(self.run, role, x, training=False)
 
-    def call(self, x, training=None):
+    def call(self, x: Modalities, training: bool | None = None) -> Outputs:
         """The own output of the main network, such as the student."""
         network = self.roles[self.main]
         inputs = select_modalities(x, network)
         return network(inputs, training=training)
 
-    def idle_layers(self):
+    def idle_layers(self) -> list[keras.layers.Layer]:
         """Layers of this model that the compiled objective does not use."""
         return []
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return self._without_frozen(super().trainable_variables)
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[keras.Variable]:
         trained = {id(v) for v in self.trainable_variables}
         return [v for v in self.variables if id(v) not in trained]
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[keras.Variable]:
         return self._without_frozen(super().trainable_weights)
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[keras.Variable]:
         trained = {id(v) for v in self.trainable_weights}
         return [v for v in self.weights if id(v) not in trained]
 
-    def frozen_ids(self):
+    def frozen_ids(self) -> set[int]:
         """The variables of the frozen roles, by identity."""
         networks = [n for role in self.frozen for n in self.networks(role)]
         return {id(v) for network in networks for v in network.variables}
@@ -103,7 +117,7 @@ class RoleModel(keras.Model):
         left_out |= {id(v) for n in self.idle_layers() for v in n.variables}
         return [v for v in variables if id(v) not in left_out]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         self._check_separate()
         config = {
             "name": self.name,
@@ -128,14 +142,3 @@ class RoleModel(keras.Model):
                         "restore what its parts share. Save the student by "
                         "itself, `distiller.student.save(...)`, or the weights."
                     )
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(
-            **{
-                key: keras.saving.deserialize_keras_object(
-                    value, custom_objects=custom_objects
-                )
-                for key, value in config.items()
-            }
-        )

@@ -1,7 +1,11 @@
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 from keras import ops
 
+from keras_xkd.typing import Labels, Mask, Modalities, Outputs, Tensor, Weights
 from keras_xkd.utils import modalities
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.replicas import gather_all
@@ -19,7 +23,9 @@ class Step:
     `Report`. A method's `compute_losses` may use `task_terms` and `gather`.
     """
 
-    def objective(self, x, y, sample_weight, training):
+    def objective(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> tuple[list[Tensor], dict[str, Any]]:
         """Returns each player's total, and what there is to report."""
         modalities.check_batch(x, y, sample_weight)
         x = modalities.by_name(x, self.named.get(self.main), self.named)
@@ -49,8 +55,14 @@ class Step:
         return self._totals(terms, training), report
 
     def task_terms(
-        self, y, outputs, sample_weight, name="task", mask=None, loss=None
-    ):
+        self,
+        y: Labels,
+        outputs: Outputs,
+        sample_weight: Weights,
+        name: str = "task",
+        mask: Mask = None,
+        loss: keras.losses.Loss | None = None,
+    ) -> dict[str, Tensor]:
         """The `loss` of a network as a term; by default the compiled one."""
         loss = self.task_loss if loss is None else loss
         if loss is None or y is None:
@@ -60,7 +72,7 @@ class Step:
         weight = per_position(weight, predicted)
         return {name: value_of(loss, y, predicted, weight)}
 
-    def gather(self, rows):
+    def gather(self, rows: Any) -> Any:
         """The rows of all replicas, for terms that compare samples.
 
         With several devices or processes `compute_losses` sees the samples of
@@ -77,7 +89,9 @@ class Step:
         """
         return gather_all(rows)
 
-    def fill_gradients(self, gradients, variables):
+    def fill_gradients(
+        self, gradients: Sequence[Tensor], variables: Sequence[keras.Variable]
+    ) -> list[Tensor]:
         """Zeros for the variables that no term depends on."""
         unused = [
             v.path
@@ -91,7 +105,7 @@ class Step:
             for v, gradient in zip(variables, gradients, strict=True)
         ]
 
-    def warn_unused(self, paths):
+    def warn_unused(self, paths: Sequence[str]) -> None:
         """Warns once per compile about variables without a gradient."""
         if not self._warned:
             self._warned = True

@@ -1,3 +1,8 @@
+from collections.abc import Mapping
+from typing import Any
+from typing import Literal
+from typing import NoReturn
+
 import keras
 from keras import ops
 
@@ -5,6 +10,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import KeepsState
 from keras_xkd.distillers.summary import Summary
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.typing import DTypeLike, Modalities, Networks, Optimizer, Tensor
 from keras_xkd.utils.averaging import average
 from keras_xkd.utils.averaging import check_classes
 from keras_xkd.utils.averaging import check_weights
@@ -48,12 +54,8 @@ class UME(
     >>> def classifier(modality, width):
     ...     inputs = keras.Input((width,), name=modality)
     ...     return keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> ensemble = UME(
-    ...     models={
-    ...         "audio": classifier("audio", 4),
-    ...         "video": classifier("video", 6),
-    ...     }
-    ... )
+    >>> audio, video = classifier("audio", 4), classifier("video", 6)
+    >>> ensemble = UME(models={"audio": audio, "video": video})
     >>> x = {"audio": np.ones((2, 4)), "video": np.ones((2, 6))}
     >>> log_probabilities = ensemble.predict(x, verbose=0)
     >>> np.exp(log_probabilities).sum(axis=1).round(4).tolist()
@@ -81,13 +83,18 @@ class UME(
     """
 
     parts = "models"
-    players = {}  # For `summary`: nobody trains.
-    # It needs one of them, `modalities`, and none in particular.
-    modalities = ()
+    players: dict[str, None] = {}  # For `summary`: nobody trains.
+    modalities = ()  # It needs one of them, and none in particular.
 
     def __init__(
-        self, *, models, weights=None, kind="softmax", name=None, dtype=None
-    ):
+        self,
+        *,
+        models: Networks,
+        weights: Mapping[str, float] | None = None,
+        kind: Literal["softmax", "sigmoid"] = "softmax",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype, autocast=False)
         check_networks("models", models)
         self.readout = Outputs()
@@ -101,7 +108,7 @@ class UME(
         check_classes(self.readout, self.models, kind)
         self(symbolic_inputs(self.models.values()))  # To export and to save.
 
-    def call(self, x, training=None):
+    def call(self, x: Modalities, training: bool | None = None) -> Tensor:
         names = list(self.optional[:-1])
         if not isinstance(x, dict):
             raise ValueError(
@@ -126,13 +133,15 @@ class UME(
             )
         return average(ops.stack(logits), ops.stack(weights), self.kind)
 
-    def compile(self, optimizer="sgd", *args, **kwargs):
+    def compile(
+        self, optimizer: Optimizer = "sgd", *args: Any, **kwargs: Any
+    ) -> None:
         super().compile(optimizer, *args, **kwargs)
         # No training will build it, and a file with an optimizer that is not
         # built does not load.
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ValueError(
             "UME has nothing to train: it averages networks that are trained "
             "already. Train each of them by itself, or use UMT."
@@ -140,7 +149,7 @@ class UME(
 
     train_on_batch = fit
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
@@ -149,12 +158,3 @@ class UME(
             "weights": self.given_weights,
             "kind": self.kind,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        def restore(value):
-            return keras.saving.deserialize_keras_object(
-                value, custom_objects=custom_objects
-            )
-
-        return cls(**{key: restore(value) for key, value in config.items()})

@@ -1,16 +1,22 @@
 import functools
 import types
+from collections.abc import Mapping
+from typing import Any
+
+import keras
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.distillers.distiller import Distiller
 from keras_xkd.losses.feature_matching import FeatureMatching
 from keras_xkd.models.late_fusion import LateFusion
+from keras_xkd.typing import Labels, Losses, Modalities, StepResult, Weights
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import has_modalities
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.pair import pair_of
 from keras_xkd.utils.pair import resolve_comparisons
 from keras_xkd.utils.symbolic import check_networks
+from keras_xkd.utils.unimodal import check_features_loss
 from keras_xkd.utils.unimodal import check_teacher
 from keras_xkd.utils.unimodal import copy_features
 
@@ -79,14 +85,19 @@ class UMT(Distiller):
             encoder, other modalities than it, no features or features of
             another width, or if a warm start is not possible.
 
-    Reference:
-
-    - [Du et al., 2023](https://arxiv.org/abs/2305.01233)
+    Reference: [Du et al., 2023](https://arxiv.org/abs/2305.01233)
     """
 
     frozen = ("teachers",)
 
-    def __init__(self, *, student, teachers, warm_start=False, **kwargs):
+    def __init__(
+        self,
+        *,
+        student: LateFusion,
+        teachers: Mapping[str, keras.layers.Layer],
+        warm_start: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(student, LateFusion):
             raise ValueError(
                 "The student of UMT must be a `keras_xkd.models.LateFusion`. "
@@ -102,7 +113,9 @@ class UMT(Distiller):
             if warm_start:
                 copy_features(self.readout, teacher, student.encoders[name])
 
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         student = self.student
         features = student.encode(x, training=training)
         present = student.present(x)
@@ -124,30 +137,24 @@ class UMT(Distiller):
                     terms[term] = value
         return outputs, terms, {}
 
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         if distillation_loss is None:
             distillation_loss = FeatureMatching()
         comparisons = resolve_comparisons(distillation_loss)
-        pairs = {}
+        pairs: dict[str, dict[str, Any]] = {}
         for name, teacher in self.teachers.items():
             pairs[name] = {}
             for term, loss in comparisons.items():
                 term = f"{name}_{term}"
                 keep = functools.partial(self.keep_companion, term)
-                if loss.output != "features":
-                    raise ValueError(
-                        "UMT compares the features of an encoder with its "
-                        f"teacher's. Received: {type(loss).__name__}, which "
-                        f"compares '{loss.output}'"
-                    )
-                shapes = self.shapes[name]
-                pair = pair_of(loss, shapes, teacher.name, {}, keep)
+                check_features_loss(loss)
+                pair = pair_of(loss, self.shapes[name], teacher.name, {}, keep)
                 pairs[name][term] = pair
         terms = [term for own in pairs.values() for term in own]
-        weights = {term: 10.0 / len(comparisons) for term in terms}
-        return types.SimpleNamespace(
-            weights={"task": 1.0} | weights, pairs=pairs
-        )
+        weights = {"task": 1.0} | dict.fromkeys(terms, 10.0 / len(comparisons))
+        return types.SimpleNamespace(weights=weights, pairs=pairs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "warm_start": self.warm_start}

@@ -1,26 +1,24 @@
 import functools
 import types
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
+
+import keras
 
 from keras_xkd.api_export import keras_xkd_export
-from keras_xkd.distillers.distiller import Distiller
+from keras_xkd.distillers.advising import Advising
+from keras_xkd.distillers.advising import check_stages
+from keras_xkd.typing import Labels, Losses, Modalities, StepResult, Weights
 from keras_xkd.utils.modalities import both
 from keras_xkd.utils.modalities import has_modalities
 from keras_xkd.utils.modalities import presence
 from keras_xkd.utils.score_pair import score_pairs
 from keras_xkd.utils.score_scale import ScoreScale
 
-_OF_STUDENT = ("step_two", "task")
-_OF_TEACHER = ("step_one", "teacher_class", "teacher_score")
-# By stage: the main role, who learns by which terms, who does not learn.
-_STAGES = {
-    "joint": ("student", {"student": _OF_STUDENT, "teacher": _OF_TEACHER}, ()),
-    "teacher": ("teacher", {"teacher": _OF_TEACHER}, ("student",)),
-    "student": ("student", {"student": _OF_STUDENT}, ("teacher",)),
-}
-
 
 @keras_xkd_export("keras_xkd.distillers.VideoAdviser")
-class VideoAdviser(Distiller):
+class VideoAdviser(Advising):
     """A teacher that watches the video advises a student that reads the text.
 
     | term | formula | trains | needs labels |
@@ -85,34 +83,26 @@ class VideoAdviser(Distiller):
     Reference: [Wang et al., 2023](https://arxiv.org/abs/2309.15494)
     """  # noqa: E501
 
-    main = property(lambda self: _STAGES[self.stages][0])
-    players = property(lambda self: _STAGES[self.stages][1])
-    frozen = property(lambda self: _STAGES[self.stages][2])
-
     def __init__(
         self,
         *,
-        teacher,
-        student=None,
-        stages="joint",
-        class_values="teacher",
-        **kwargs,
-    ):
-        if stages not in _STAGES:
-            raise ValueError(
-                f"`stages` must be one of {list(_STAGES)}. "
-                f"Received: stages={stages!r}"
-            )
+        teacher: keras.layers.Layer,
+        student: keras.layers.Layer | None = None,
+        stages: Literal["joint", "teacher", "student"] = "joint",
+        class_values: Sequence[float] | Literal["teacher"] | None = "teacher",
+        **kwargs: Any,
+    ) -> None:
+        check_stages(stages)
         self.stages = stages
         super().__init__(student=student, teacher=teacher, **kwargs)
         self.scale = ScoreScale(class_values, teacher)
 
-    def labels(self, y):
-        return self.scale.labels(y)
-
-    def compute_losses(self, x, y, sample_weight, training):
+    def compute_losses(
+        self, x: Modalities, y: Labels, sample_weight: Weights, training: bool
+    ) -> StepResult:
         y, labelled = self.labels(y)
-        outputs, terms = {}, {}
+        outputs: dict[str, Any] = {}
+        terms: dict[str, Any] = {}
         if self.main == "student":
             own = self.run("student", x, training)
             outputs["student"] = score = self.scale.score(own, "student")
@@ -144,17 +134,16 @@ class VideoAdviser(Distiller):
         terms["step_one"] = step(expected, score, seen, sample_weight)
         return terms
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        super().compile(optimizer, loss or self.scale.loss, **kwargs)
-
-    def prepare(self, task_loss, distillation_loss):
+    def prepare(
+        self, task_loss: keras.losses.Loss | None, distillation_loss: Losses
+    ) -> types.SimpleNamespace:
         self.scale.check_heads(self.readout, self.teacher, self.student)
-        terms = [term for own in self.players.values() for term in own]
+        terms = [term for own in self.players.values() for term in own or ()]
         steps = [term for term in terms if term.startswith("step")]
         pairs = score_pairs(distillation_loss, self.scale.distance, steps)
         weights = dict.fromkeys(terms, 1.0)
         return types.SimpleNamespace(weights=weights, pairs=pairs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"stages": self.stages, "class_values": self.scale.as_list()}
         return {**super().get_config(), **own}

@@ -1,6 +1,11 @@
+from collections.abc import Mapping
+from typing import Any
+from typing import Self
+
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Mask, Modalities, Outputs, PathLike, Tensor
 from keras_xkd.utils import top_logits
 from keras_xkd.utils.modalities import select_modalities
 
@@ -43,8 +48,13 @@ class CachedTeacher(keras.Model):
     """
 
     def __init__(
-        self, outputs, role="teacher", bare=False, squashing=None, name=None
-    ):
+        self,
+        outputs: Mapping[str, Mapping[str, Any]],
+        role: str = "teacher",
+        bare: bool = False,
+        squashing: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
         squashing = squashing or {}
         _check_outputs(outputs, bare)
         inputs, tensors = {}, {}
@@ -73,7 +83,9 @@ class CachedTeacher(keras.Model):
         self.tapped_features = tensors.get("features") if bare else None
 
     @classmethod
-    def from_cache(cls, directory, role="teacher", name=None):
+    def from_cache(
+        cls, directory: PathLike, role: str = "teacher", name: str | None = None
+    ) -> Self:
         """The stand-in for a teacher whose outputs are in a folder.
 
         Args:
@@ -96,15 +108,20 @@ class CachedTeacher(keras.Model):
             name,
         )
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self,
+        inputs: Modalities,
+        training: bool | None = None,
+        mask: Mask = None,
+    ) -> Outputs:
         return super().call(select_modalities(inputs, self), training, mask)
 
-    def presence(self, x):
+    def presence(self, x: Modalities) -> Tensor | None:
         """Which samples the teacher could answer, `(batch,)`; None for all."""
         stored = x.get("teacher_outputs", {}).get(self.role, {})
         return stored.get("present")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # Plain ones of the dicts and lists by which Keras tracks changes.
         outputs = {
             name: {**spec, "shape": list(spec["shape"])}
@@ -119,7 +136,11 @@ class CachedTeacher(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         return cls(**config)
 
 

@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +12,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.noise_contrast import noise_contrast
 from keras_xkd.losses.noise_contrast import similarities
 from keras_xkd.losses.numerics import unit
+from keras_xkd.typing import DTypeLike, Mask, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.ContrastiveMemory")
@@ -62,19 +64,19 @@ class ContrastiveMemory(keras.layers.Layer):
 
     def __init__(
         self,
-        samples=None,
-        queue=None,
-        embedding_dim=128,
-        temperature=0.07,
-        momentum=0.5,
-        negatives=4096,
-        seed=None,
-        chunk_size=None,
-        dtype="float32",
-        **kwargs,
-    ):
+        samples: int | None = None,
+        queue: int | None = None,
+        embedding_dim: int = 128,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        negatives: int = 4096,
+        seed: int | None = None,
+        chunk_size: int | None = None,
+        dtype: DTypeLike = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, autocast=False, **kwargs)
-        self.arguments = dict(
+        self.arguments: dict[str, Any] = dict(
             samples=samples,
             queue=queue,
             embedding_dim=embedding_dim,
@@ -98,7 +100,7 @@ class ContrastiveMemory(keras.layers.Layer):
         self.teacher_embedding = dense(embedding_dim, dtype="float32")
         self.student_embedding = dense(embedding_dim, dtype="float32")
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: Shape, student_shape: Shape) -> None:
         self.teacher_embedding.build(teacher_shape)
         self.student_embedding.build(student_shape)
         width = self.arguments["embedding_dim"]
@@ -120,8 +122,13 @@ class ContrastiveMemory(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, teacher, student, sample_id=None, present=None, training=False
-    ):
+        self,
+        teacher: Tensor,
+        student: Tensor,
+        sample_id: Tensor | None = None,
+        present: Mask = None,
+        training: bool = False,
+    ) -> Tensor:
         checks.check_rows(teacher, student)
         t = unit(self.teacher_embedding(teacher))
         s = unit(self.student_embedding(student))
@@ -204,20 +211,22 @@ class ContrastiveMemory(keras.layers.Layer):
         offset = ops.log(ops.where(z > 0, z, 1.0) * size / self.rows)
         return by_rows(noise, sides), z
 
-    def compute_output_shape(self, teacher_shape, student_shape):
+    def compute_output_shape(
+        self, teacher_shape: Shape, student_shape: Shape
+    ) -> Shape:
         return (student_shape[0],)
 
     # Keras does not save the state of random generators; without it, training
     # that goes on after loading would draw the first negatives again.
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         store["seed_generator"] = self.seed_generator.state
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         names = [name for name in store.keys() if name != "seed_generator"]
         super().load_own_variables({name: store[name] for name in names})
         self.seed_generator.state.assign(store["seed_generator"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"seed": self.seed, "chunk_size": self.chunk_size}
         return {**super().get_config(), **self.arguments, **own}

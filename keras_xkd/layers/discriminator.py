@@ -1,8 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import unit
+from keras_xkd.typing import DTypeLike, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.Discriminator")
@@ -51,13 +55,13 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(
         self,
-        hidden=(128, 128),
-        spectral=True,
-        noise=0.0,
-        seed=None,
-        dtype="float32",
-        **kwargs,
-    ):
+        hidden: Sequence[int] = (128, 128),
+        spectral: bool = True,
+        noise: float = 0.0,
+        seed: int | None = None,
+        dtype: DTypeLike = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, autocast=False, **kwargs)
         if any(width < 1 for width in hidden) or noise < 0:
             raise ValueError(
@@ -72,7 +76,7 @@ class Discriminator(keras.layers.Layer):
             keras.random.SeedGenerator(seed) if noise else None
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         widths = [input_shape[-1], *self.hidden, 1]
         self.kernels, self.biases, self.directions = [], [], []
         for i, (rows, columns) in enumerate(zip(widths, widths[1:])):
@@ -94,7 +98,7 @@ class Discriminator(keras.layers.Layer):
                 )
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         x = ops.cast(inputs, self.compute_dtype)
         if self.noise and training:
             x = x + self.noise * keras.random.normal(
@@ -120,10 +124,10 @@ class Discriminator(keras.layers.Layer):
         largest = ops.sum(ops.matmul(left, kernel) * right)
         return kernel / ops.where(largest > 1e-12, largest, 1.0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "hidden": self.hidden,

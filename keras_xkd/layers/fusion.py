@@ -1,8 +1,11 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import NEVER
+from keras_xkd.typing import FusionMode, Shape, Tensor
 
 MODES = ("concat", "mean", "sum", "attention")
 
@@ -56,7 +59,12 @@ class Fusion(keras.layers.Layer):
     5
     """
 
-    def __init__(self, mode="concat", placeholder=False, **kwargs):
+    def __init__(
+        self,
+        mode: FusionMode = "concat",
+        placeholder: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if mode not in MODES:
             raise ValueError(
@@ -70,14 +78,19 @@ class Fusion(keras.layers.Layer):
             )
         self.mode = mode
         self.placeholder = bool(placeholder)
-        self.names = None  # Any, as long as there are no weights.
+        # Any, as long as there are no weights.
+        self.names: list[str] | None = None
 
-    def build(self, features_shape, present_shape=None):
+    def build(
+        self,
+        features_shape: dict[str, Shape],
+        present_shape: dict[str, Shape] | None = None,
+    ) -> None:
         if self.mode != "attention" and not self.placeholder:
             return
         self._check(features_shape)
-        self.names = sorted(features_shape)
-        widths = [features_shape[name][-1] for name in self.names]
+        names = self.names = sorted(features_shape)
+        widths = [features_shape[name][-1] for name in names]
         if self.placeholder:
             self.placeholders = [
                 self.add_weight((width,), "zeros", name=f"placeholder_{name}")
@@ -88,7 +101,11 @@ class Fusion(keras.layers.Layer):
             self.query = self.add_weight((count, widths[0]), name="query")
             self.bias = self.add_weight((count,), "zeros", name="bias")
 
-    def call(self, features, present=None):
+    def call(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         self._check({name: value.shape for name, value in features.items()})
         names, present = sorted(features), present or {}
         parts, there = [], []
@@ -149,7 +166,7 @@ class Fusion(keras.layers.Layer):
                 f"Received: {list(shapes)}"
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "mode": self.mode,

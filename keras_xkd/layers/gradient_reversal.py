@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.GradientReversal")
@@ -35,7 +38,7 @@ class GradientReversal(keras.layers.Layer):
     - [Ganin and Lempitsky, 2015](https://arxiv.org/abs/1409.7495)
     """
 
-    def __init__(self, scale=1.0, **kwargs):
+    def __init__(self, scale: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if scale < 0:
             raise ValueError(
@@ -44,12 +47,12 @@ class GradientReversal(keras.layers.Layer):
         self.scale = scale
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         reversed_ = -self.scale * inputs
         return reversed_ + ops.stop_gradient(inputs - reversed_)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}

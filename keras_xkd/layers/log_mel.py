@@ -1,8 +1,11 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.LogMel")
@@ -66,13 +69,13 @@ class LogMel(keras.layers.Layer):
 
     def __init__(
         self,
-        num_mel_bins=80,
-        fft_length=400,
-        sequence_stride=160,
-        sampling_rate=16000,
-        fft=True,
-        **kwargs,
-    ):
+        num_mel_bins: int = 80,
+        fft_length: int = 400,
+        sequence_stride: int = 160,
+        sampling_rate: int = 16000,
+        fft: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.arguments = dict(
             num_mel_bins=num_mel_bins,
@@ -93,7 +96,7 @@ class LogMel(keras.layers.Layer):
         self.fft = fft
         self.filters = mel_filters(num_mel_bins, fft_length, sampling_rate)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         self._check(inputs.shape)
         transform = self._by_fft if self.fft else self._by_convolution
         real, imaginary = transform(ops.cast(inputs, "float32"))
@@ -124,13 +127,13 @@ class LogMel(keras.layers.Layer):
         )
         return waves[..., : half + 1], waves[..., half + 1 :]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self._check(input_shape)
         batch, samples = input_shape
         frames = None if samples is None else samples // self.sequence_stride
         return (batch, frames, self.num_mel_bins)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments, "fft": self.fft}
 
     def _check(self, shape):

@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.perturbation import Perturbation
 from keras_xkd.layers.perturbation import check_rate
+from keras_xkd.typing import Modalities, Rate
 
 
 @keras_xkd_export("keras_xkd.layers.ModalityDropout")
@@ -52,13 +55,18 @@ class ModalityDropout(Perturbation):
     # Applied to all modalities at once where it perturbs a student.
     joint = True
 
-    def __init__(self, rate=0.5, seed=None, **kwargs):
+    def __init__(
+        self,
+        rate: Rate = 0.5,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         for value in rate.values() if isinstance(rate, dict) else [rate]:
             check_rate(value)
         self.rate = rate
 
-    def perturb(self, inputs):
+    def perturb(self, inputs: Modalities) -> Modalities:
         names, rates = self._rates(inputs)
         first = keras.tree.flatten(inputs[names[0]])[0]
         shape = (ops.shape(first)[0], len(names))
@@ -107,7 +115,7 @@ class ModalityDropout(Perturbation):
             )
         return names, [float(self.rate.get(name, 0)) for name in names]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}
 
 

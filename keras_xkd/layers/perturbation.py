@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 
@@ -12,22 +14,22 @@ class Perturbation(keras.layers.Layer):
         **kwargs: See `keras.layers.Layer`.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
         self.built = True
 
-    def perturb(self, inputs):
+    def perturb(self, inputs: Any) -> Any:
         raise NotImplementedError(
             f"{type(self).__name__} must define `perturb`."
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         return self.perturb(inputs) if training else inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 

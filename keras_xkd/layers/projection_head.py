@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
+from keras_xkd.typing import Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.ProjectionHead")
@@ -39,7 +42,13 @@ class ProjectionHead(keras.layers.Layer):
     (2, 8)
     """
 
-    def __init__(self, units=128, hidden=None, normalize=True, **kwargs):
+    def __init__(
+        self,
+        units: int = 128,
+        hidden: int | None = None,
+        normalize: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units < 1 or (hidden is not None and hidden < 1):
             raise ValueError(
@@ -56,14 +65,14 @@ class ProjectionHead(keras.layers.Layer):
             self.inner = dense(hidden, "relu", name="inner", **own)
         self.outer = dense(units, name="outer", **own)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if self.inner is not None:
             self.inner.build(input_shape)
             input_shape = self.inner.compute_output_shape(input_shape)
         self.outer.build(input_shape)
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.inner is not None:
             inputs = self.inner(inputs)
         outputs = self.outer(inputs)
@@ -71,10 +80,10 @@ class ProjectionHead(keras.layers.Layer):
             outputs = ops.cast(unit(*upcast(outputs)), outputs.dtype)
         return outputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

@@ -1,8 +1,11 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.attention_block import AttentionBlock
+from keras_xkd.typing import Mask, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.PromptDecoder")
@@ -50,7 +53,13 @@ class PromptDecoder(keras.layers.Layer):
     (2, 7, 4)
     """
 
-    def __init__(self, depth=1, num_heads=8, scale=0.1, **kwargs):
+    def __init__(
+        self,
+        depth: int = 1,
+        num_heads: int = 8,
+        scale: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.arguments = {
             "depth": depth,
@@ -63,7 +72,7 @@ class PromptDecoder(keras.layers.Layer):
             for _ in range(depth)
         ]
 
-    def build(self, prompts_shape, tokens_shape):
+    def build(self, prompts_shape: Shape, tokens_shape: Shape) -> None:
         if len(prompts_shape) not in (2, 3) or len(tokens_shape) != 3:
             raise ValueError(
                 "Expected prompts of shape `(prompts, width)` or `(batch, "
@@ -80,7 +89,9 @@ class PromptDecoder(keras.layers.Layer):
             name="scale",
         )
 
-    def call(self, prompts, tokens, mask=None):
+    def call(
+        self, prompts: Tensor, tokens: Tensor, mask: Mask = None
+    ) -> Tensor:
         if len(prompts.shape) == 2:
             batch = ops.shape(tokens)[0]
             prompts = ops.broadcast_to(
@@ -91,11 +102,13 @@ class PromptDecoder(keras.layers.Layer):
             seen = block(seen, tokens, mask=mask)
         return prompts + self.scale * seen
 
-    def compute_mask(self, prompts, mask=None):
+    def compute_mask(self, prompts: Tensor, mask: Mask = None) -> None:
         return None
 
-    def compute_output_shape(self, prompts_shape, tokens_shape):
+    def compute_output_shape(
+        self, prompts_shape: Shape, tokens_shape: Shape
+    ) -> Shape:
         return (tokens_shape[0], *prompts_shape[-2:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}

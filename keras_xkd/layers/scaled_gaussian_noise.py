@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -46,7 +49,14 @@ class ScaledGaussianNoise(Perturbation):
     (2, 3)
     """
 
-    def __init__(self, scale=1.0, axis=None, joint=False, seed=None, **kwargs):
+    def __init__(
+        self,
+        scale: float = 1.0,
+        axis: int | Sequence[int] | None = None,
+        joint: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         if scale < 0:
             raise ValueError(
@@ -56,7 +66,7 @@ class ScaledGaussianNoise(Perturbation):
         self.axis = axis
         self.joint = joint
 
-    def perturb(self, inputs):
+    def perturb(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) != self.joint:
             raise ValueError(
                 f"'{self.name}' expects a {'dict' if self.joint else 'tensor'} "
@@ -93,7 +103,7 @@ class ScaledGaussianNoise(Perturbation):
         value = ops.cast(tensor, "float32") + self.scale * size * noise
         return ops.cast(value, tensor.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "scale": self.scale,

@@ -1,4 +1,5 @@
 import numbers
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,6 +11,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.losses.similarity_distribution import similarity_distribution
+from keras_xkd.typing import DTypeLike, Mask, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.SimilarityQueue")
@@ -49,13 +51,13 @@ class SimilarityQueue(keras.layers.Layer):
 
     def __init__(
         self,
-        length,
-        teacher_temperature=0.05,
-        student_temperature=0.1,
-        chunk_size=None,
-        dtype="float32",
-        **kwargs,
-    ):
+        length: int,
+        teacher_temperature: float = 0.05,
+        student_temperature: float = 0.1,
+        chunk_size: int | None = None,
+        dtype: DTypeLike = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, autocast=False, **kwargs)
         if not isinstance(length, numbers.Integral) or length < 1:
             raise ValueError(
@@ -63,14 +65,14 @@ class SimilarityQueue(keras.layers.Layer):
             )
         checks.check_temperature(teacher_temperature, student_temperature)
         chunks.check_chunk_size(chunk_size)
-        self.length = int(length)
-        self.arguments = {
+        self.length: int = int(length)
+        self.arguments: dict[str, Any] = {
             "teacher_temperature": teacher_temperature,
             "student_temperature": student_temperature,
             "chunk_size": chunk_size,
         }
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: Shape, student_shape: Shape) -> None:
         if teacher_shape[-1] != student_shape[-1]:
             raise ValueError(
                 "The queue holds rows of one width. Give both networks "
@@ -88,8 +90,13 @@ class SimilarityQueue(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, teacher, student, sample_id=None, present=None, training=False
-    ):
+        self,
+        teacher: Tensor,
+        student: Tensor,
+        sample_id: Tensor | None = None,
+        present: Mask = None,
+        training: bool = False,
+    ) -> Tensor:
         checks.check_rows(teacher, student, same_width=True)
         teacher, student = upcast(teacher, student)
         # A copy: torch updates variables in place, the gradient needs these.
@@ -103,9 +110,11 @@ class SimilarityQueue(keras.layers.Layer):
             self.rows.assign(enqueue(keys, unit(teacher), present))
         return values
 
-    def compute_output_shape(self, teacher_shape, student_shape):
+    def compute_output_shape(
+        self, teacher_shape: Shape, student_shape: Shape
+    ) -> Shape:
         return (student_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"length": self.length, **self.arguments}
         return {**super().get_config(), **own}

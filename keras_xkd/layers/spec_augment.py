@@ -1,9 +1,13 @@
+from typing import Any
+from typing import Literal
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.perturbation import Perturbation
 from keras_xkd.layers.perturbation import check_rate
+from keras_xkd.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.SpecAugment")
@@ -54,22 +58,22 @@ class SpecAugment(Perturbation):
 
     def __init__(
         self,
-        time_masks=2,
-        time_width=70,
-        time_share=0.2,
-        frequency_masks=2,
-        frequency_width=15,
-        value="mean",
-        seed=None,
-        **kwargs,
-    ):
+        time_masks: int = 2,
+        time_width: int = 70,
+        time_share: float = 0.2,
+        frequency_masks: int = 2,
+        frequency_width: int = 15,
+        value: float | Literal["mean"] = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         check_rate(time_share, "time_share")
         if isinstance(value, str) and value != "mean":
             raise ValueError(
                 f"`value` must be 'mean' or a number. Received: value={value!r}"
             )
-        self.arguments = dict(
+        self.arguments: dict[str, Any] = dict(
             time_masks=time_masks,
             time_width=time_width,
             time_share=time_share,
@@ -84,7 +88,7 @@ class SpecAugment(Perturbation):
                     f"{name}={self.arguments[name]}"
                 )
 
-    def perturb(self, inputs):
+    def perturb(self, inputs: Tensor) -> Tensor:
         if len(inputs.shape) != 3:
             raise ValueError(
                 f"'{self.name}' expects spectrograms of shape (batch, frames, "
@@ -120,5 +124,5 @@ class SpecAugment(Perturbation):
         inside = ops.logical_and(place >= start, place < end)
         return ops.any(inside, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}

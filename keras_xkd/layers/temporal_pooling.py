@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -5,6 +7,7 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.attention_block import AttentionBlock
 from keras_xkd.layers.masked_mean import masked_mean
+from keras_xkd.typing import Mask, Shape, Temporal, Tensor
 
 
 @keras_xkd_export("keras_xkd.layers.TemporalPooling")
@@ -52,7 +55,13 @@ class TemporalPooling(keras.layers.Layer):
     [2.0, 3.0]
     """
 
-    def __init__(self, kind="transformer", depth=1, num_heads=8, **kwargs):
+    def __init__(
+        self,
+        kind: Temporal = "transformer",
+        depth: int = 1,
+        num_heads: int = 8,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if kind not in ("mean", "attention", "transformer"):
             raise ValueError(
@@ -72,7 +81,7 @@ class TemporalPooling(keras.layers.Layer):
             # A bias would be the same for all frames.
             self.score = keras.layers.Dense(1, use_bias=False, **policy)
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: Shape) -> None:
         if len(frames_shape) != 3:
             raise ValueError(
                 "Expected frames of shape `(batch, frames, width)`. "
@@ -89,7 +98,7 @@ class TemporalPooling(keras.layers.Layer):
         if self.score is not None:
             self.score.build(frames_shape)
 
-    def call(self, frames, mask=None):
+    def call(self, frames: Tensor, mask: Mask = None) -> Tensor:
         if mask is None:
             mask = ops.ones_like(frames[:, :, 0])
         there = ops.cast(mask, "bool")[:, :, None]
@@ -106,13 +115,13 @@ class TemporalPooling(keras.layers.Layer):
             frames = frames + self.scale * seen
         return masked_mean(frames, there, self.score)
 
-    def compute_mask(self, frames, mask=None):
+    def compute_mask(self, frames: Tensor, mask: Mask = None) -> None:
         return None
 
-    def compute_output_shape(self, frames_shape):
+    def compute_output_shape(self, frames_shape: Shape) -> Shape:
         return (frames_shape[0], frames_shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}
 
 

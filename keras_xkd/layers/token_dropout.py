@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -46,15 +49,21 @@ class TokenDropout(Perturbation):
     """
 
     def __init__(
-        self, rate=0.15, *, mask_id, special_ids=(), seed=None, **kwargs
-    ):
+        self,
+        rate: float = 0.15,
+        *,
+        mask_id: int,
+        special_ids: Sequence[int] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         check_rate(rate)
         self.rate = rate
         self.mask_id = mask_id
         self.special_ids = tuple(special_ids)
 
-    def perturb(self, inputs):
+    def perturb(self, inputs: Any) -> Any:
         if not isinstance(inputs, dict):
             return self._replace(inputs, None)
         if "token_ids" not in inputs:
@@ -85,7 +94,7 @@ class TokenDropout(Perturbation):
             replaced = ops.logical_and(replaced, is_token)
         return ops.where(replaced, ops.cast(self.mask_id, dtype), tokens)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "rate": self.rate,

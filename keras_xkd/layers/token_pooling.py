@@ -1,9 +1,13 @@
+from typing import Any
+from typing import Literal
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.masked_mean import masked_mean
 from keras_xkd.losses.numerics import NEVER
+from keras_xkd.typing import Mask, Shape, Tensor
 
 KINDS = ("first", "last", "mean", "max", "attention")
 
@@ -53,7 +57,12 @@ class TokenPooling(keras.layers.Layer):
     max [3.0, 4.0]
     """
 
-    def __init__(self, kind="mean", skip=0, **kwargs):
+    def __init__(
+        self,
+        kind: Literal["first", "last", "mean", "max", "attention"] = "mean",
+        skip: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if kind not in KINDS:
             raise ValueError(
@@ -74,7 +83,7 @@ class TokenPooling(keras.layers.Layer):
                 1, use_bias=False, dtype=self.dtype_policy
             )
 
-    def build(self, tokens_shape):
+    def build(self, tokens_shape: Shape) -> None:
         if len(tokens_shape) != 3:
             raise ValueError(
                 "Expected tokens of shape `(batch, tokens, width)`. "
@@ -83,7 +92,7 @@ class TokenPooling(keras.layers.Layer):
         if self.score is not None:
             self.score.build(tokens_shape)
 
-    def call(self, tokens, mask=None):
+    def call(self, tokens: Tensor, mask: Mask = None) -> Tensor:
         there = ops.ones_like(tokens[:, :, 0], dtype="bool")
         if mask is not None:
             there = ops.logical_and(there, ops.cast(mask, "bool"))
@@ -101,13 +110,13 @@ class TokenPooling(keras.layers.Layer):
             return ops.cast(pooled, tokens.dtype)
         return masked_mean(tokens, there, self.score)
 
-    def compute_mask(self, tokens, mask=None):
+    def compute_mask(self, tokens: Tensor, mask: Mask = None) -> None:
         return None
 
-    def compute_output_shape(self, tokens_shape):
+    def compute_output_shape(self, tokens_shape: Shape) -> Shape:
         return (tokens_shape[0], tokens_shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind, "skip": self.skip}
 
 

@@ -5,10 +5,7 @@ from keras import ops
 
 from keras_xkd.backend import padding_of
 from keras_xkd.losses.in_context import InContext
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Shape
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Shape, Tensor, Weights
 
 
 class Comparison(keras.losses.Loss):
@@ -45,8 +42,8 @@ class Comparison(keras.losses.Loss):
             networks compute in float16.
     """
 
-    output = "features"
-    needs = ()
+    output: str = "features"
+    needs: tuple[str, ...] = ()
     same_width = True
     moves_teacher = True
     couples = True

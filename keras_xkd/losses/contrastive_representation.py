@@ -8,9 +8,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.noise_contrast import batch_contrast
 from keras_xkd.losses.softmax_contrast import unit_rows
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Shape
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.ContrastiveRepresentation")
@@ -81,7 +79,7 @@ class ContrastiveRepresentation(Comparison):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self.memory = {
+        self.memory: dict[str, Any] = {
             "samples": samples,
             "queue": queue,
             "embedding_dim": embedding_dim,

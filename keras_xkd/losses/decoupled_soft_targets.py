@@ -7,9 +7,7 @@ from keras_xkd.losses.divergences import bernoulli
 from keras_xkd.losses.divergences import categorical
 from keras_xkd.losses.divergences import split_classes
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.utils.typing import Labels
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Labels, Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.DecoupledSoftTargets")

@@ -8,8 +8,7 @@ from keras_xkd.losses.alignment import align as align_positions
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.FeatureMatching")

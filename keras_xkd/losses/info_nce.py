@@ -8,8 +8,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.softmax_contrast import contrast_sides
 from keras_xkd.losses.softmax_contrast import unit_rows
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.InfoNCE")
@@ -76,7 +75,7 @@ class InfoNCE(Comparison):
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
         chunks.check_chunk_size(chunk_size)
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "temperature": temperature,
             "symmetric": symmetric,
             "chunk_size": chunk_size,

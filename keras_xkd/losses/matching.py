@@ -9,9 +9,7 @@ from keras_xkd.losses import checks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.utils.typing import LossLike
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import LossLike, Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.Matching")

@@ -9,7 +9,7 @@ from keras_xkd.losses.numerics import NEVER
 from keras_xkd.losses.numerics import log_total
 from keras_xkd.losses.numerics import products
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.contrastive_representation")

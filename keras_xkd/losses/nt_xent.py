@@ -6,8 +6,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.softmax_contrast import contrast_views
 from keras_xkd.losses.softmax_contrast import unit_rows
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.NTXent")
@@ -97,5 +96,5 @@ def nt_xent(
     chunk_size: int | None = None,
 ) -> Tensor:
     """Computes `NTXent`; see there."""
-    rows = unit_rows(y_true, y_pred, mask, temperature)
-    return contrast_views(*rows, temperature, chunk_size)
+    valid, one, two = unit_rows(y_true, y_pred, mask, temperature)
+    return contrast_views(valid, one, two, temperature, chunk_size)

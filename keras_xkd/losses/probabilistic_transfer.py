@@ -7,8 +7,7 @@ from keras_xkd.losses import checks
 from keras_xkd.losses import chunks
 from keras_xkd.losses import numerics
 from keras_xkd.losses.comparison import Comparison
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.ProbabilisticTransfer")

@@ -8,9 +8,7 @@ from keras_xkd.losses import chunks
 from keras_xkd.losses.comparison import Comparison
 from keras_xkd.losses.softmax_contrast import contrast_shares
 from keras_xkd.losses.softmax_contrast import unit_rows
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Shape
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Shape, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.SimilarityDistribution")
@@ -69,7 +67,7 @@ class SimilarityDistribution(Comparison):
             raise ValueError(f"`queue` must be positive. Received: {queue}")
         chunks.check_chunk_size(chunk_size)
         self.queue = queue
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "teacher_temperature": teacher_temperature,
             "student_temperature": student_temperature,
             "chunk_size": chunk_size,

@@ -8,8 +8,7 @@ from keras_xkd.losses.divergences import bernoulli
 from keras_xkd.losses.divergences import categorical
 from keras_xkd.losses.numerics import average_positions
 from keras_xkd.losses.numerics import upcast
-from keras_xkd.utils.typing import Mask
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import Mask, Tensor
 
 
 @keras_xkd_export("keras_xkd.losses.SoftTargets")

@@ -5,9 +5,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.metrics import scores
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Tensor, Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.BinnedAccuracy")
@@ -61,7 +59,7 @@ class BinnedAccuracy(keras.metrics.Mean):
         self.high = high
         self._direction = "up"
 
-    def update_state(
+    def update_state(  # type: ignore[override]  # Of pairs, not of values.
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
     ) -> None:
         y_true, y_pred, weight = scores.read(y_true, y_pred, sample_weight)

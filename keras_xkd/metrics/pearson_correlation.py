@@ -4,9 +4,7 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import scores
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Tensor, Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.PearsonCorrelation")

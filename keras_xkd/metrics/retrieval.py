@@ -8,9 +8,7 @@ import keras
 from keras import ops
 
 from keras_xkd.losses import numerics
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Tensor, Weights
 
 DIRECTIONS = ("forward", "backward", "both")
 BLOCK = 1024

@@ -6,8 +6,7 @@ from numpy.typing import ArrayLike
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import retrieval
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
+from keras_xkd.typing import DTypeLike, Tensor
 
 
 @keras_xkd_export("keras_xkd.metrics.RetrievalMAP")

@@ -6,9 +6,7 @@ from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.metrics import scores
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Tensor, Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.SignAccuracy")
@@ -56,11 +54,11 @@ class SignAccuracy(keras.metrics.Mean):
         self.zero = zero
         self._direction = "up"
 
-    def update_state(
+    def update_state(  # type: ignore[override]  # Of pairs, not of values.
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
     ) -> None:
-        sample = scores.read(y_true, y_pred, sample_weight)
-        true, predicted, weight = scores.signs(*sample, self.zero)
+        y, p, weight = scores.read(y_true, y_pred, sample_weight)
+        true, predicted, weight = scores.signs(y, p, weight, self.zero)
         matches = ops.cast(ops.equal(true, predicted), "float32")
         super().update_state(matches, weight)
 

@@ -7,9 +7,7 @@ from keras import ops
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.losses.numerics import safe_divide
 from keras_xkd.metrics import scores
-from keras_xkd.utils.typing import DTypeLike
-from keras_xkd.utils.typing import Tensor
-from keras_xkd.utils.typing import Weights
+from keras_xkd.typing import DTypeLike, Tensor, Weights
 
 
 @keras_xkd_export("keras_xkd.metrics.SignF1")
@@ -61,8 +59,8 @@ class SignF1(keras.metrics.Metric):
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Weights = None
     ) -> None:
-        sample = scores.read(y_true, y_pred, sample_weight)
-        true, predicted, weight = scores.signs(*sample, self.zero)
+        y, p, weight = scores.read(y_true, y_pred, sample_weight)
+        true, predicted, weight = scores.signs(y, p, weight, self.zero)
         true = ops.cast(ops.stack([~true, true], 1), "float32")
         predicted = ops.cast(ops.stack([~predicted, predicted], 1), "float32")
         counts = ops.matmul(ops.transpose(true * weight[:, None]), predicted)

@@ -1,21 +1,24 @@
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.models.encoder import Encoder
+from keras_xkd.typing import DTypeLike, PathLike, Pooling, Trainable, Transform
 
 
 @keras_xkd_export("keras_xkd.models.audio_encoder")
 def audio_encoder(
-    backbone,
-    modality="audio",
-    pooling="mean",
-    mask=False,
-    front_end=None,
-    trainable="all",
-    lora_rank=None,
-    projection_dim=None,
-    preprocessor=None,
-    name=None,
-    dtype=None,
-):
+    backbone: keras.layers.Layer | PathLike,
+    modality: str = "audio",
+    pooling: Pooling = "mean",
+    mask: bool = False,
+    front_end: keras.layers.Layer | None = None,
+    trainable: Trainable = "all",
+    lora_rank: int | None = None,
+    projection_dim: int | None = None,
+    preprocessor: Transform | None = None,
+    name: str | None = None,
+    dtype: DTypeLike | None = None,
+) -> Encoder:
     """An encoder of audio from a backbone.
 
     What it reads depends on the backbone: Whisper `{"audio": (batch, frames,

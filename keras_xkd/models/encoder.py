@@ -1,4 +1,7 @@
 import os
+from typing import Any
+from typing import Literal
+from typing import Self
 
 import keras
 
@@ -17,6 +20,15 @@ from keras_xkd.models.preprocessing import saved_preprocessor
 from keras_xkd.models.presets import is_preset
 from keras_xkd.models.presets import open_backbone
 from keras_xkd.models.presets import open_preprocessing
+from keras_xkd.typing import (
+    DTypeLike,
+    PathLike,
+    Pooling,
+    Temporal,
+    Tensor,
+    Trainable,
+    Transform,
+)
 from keras_xkd.utils.modalities import select_modalities
 
 KINDS = ("image", "text", "audio", "video")
@@ -111,22 +123,22 @@ class Encoder(keras.Model):
 
     def __init__(
         self,
-        backbone,
-        kind,
-        modality=None,
-        pooling="mean",
-        temporal=None,
-        mask=False,
-        front_end=None,
-        trainable="all",
-        lora_rank=None,
-        projection_dim=None,
-        preprocessor=None,
-        class_token=None,
-        leading_tokens=None,
-        name=None,
-        dtype=None,
-    ):
+        backbone: keras.layers.Layer | PathLike,
+        kind: Literal["image", "text", "audio", "video"],
+        modality: str | None = None,
+        pooling: Pooling = "mean",
+        temporal: Temporal | None = None,
+        mask: bool = False,
+        front_end: keras.layers.Layer | None = None,
+        trainable: Trainable = "all",
+        lora_rank: int | None = None,
+        projection_dim: int | None = None,
+        preprocessor: Transform | None = None,
+        class_token: Literal["first", "last"] | None = None,
+        leading_tokens: int | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         _check("kind", kind, KINDS)
         _check("pooling", pooling, POOLINGS)
         freezing.check_trainable(trainable, lora_rank)
@@ -160,7 +172,7 @@ class Encoder(keras.Model):
 
         policy = keras.dtype_policies.get(dtype)
         pool = TokenPooling(
-            class_token if pooling == "cls" else pooling,
+            class_token if pooling == "cls" else pooling,  # type: ignore[arg-type]
             skip=leading_tokens,
             dtype=policy,
         )
@@ -204,12 +216,12 @@ class Encoder(keras.Model):
 
     preprocess = preprocess
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         # A Functional model reads other modalities of a batch for its own.
         inputs = select_modalities(inputs, self)
         return super().__call__(inputs, *args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         parts = {
             "backbone": self.backbone,
@@ -227,7 +239,11 @@ class Encoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         config = {
             key: keras.saving.deserialize_keras_object(
                 value, custom_objects=custom_objects

@@ -1,19 +1,22 @@
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.models.encoder import Encoder
+from keras_xkd.typing import DTypeLike, PathLike, Pooling, Trainable, Transform
 
 
 @keras_xkd_export("keras_xkd.models.image_encoder")
 def image_encoder(
-    backbone,
-    modality="image",
-    pooling="mean",
-    trainable="all",
-    lora_rank=None,
-    projection_dim=None,
-    preprocessor=None,
-    name=None,
-    dtype=None,
-):
+    backbone: keras.layers.Layer | PathLike,
+    modality: str = "image",
+    pooling: Pooling = "mean",
+    trainable: Trainable = "all",
+    lora_rank: int | None = None,
+    projection_dim: int | None = None,
+    preprocessor: Transform | None = None,
+    name: str | None = None,
+    dtype: DTypeLike | None = None,
+) -> Encoder:
     """An encoder of images from a backbone.
 
     ViT, DeiT, DINO, CLIP, SigLIP, ResNet, MobileNet, EfficientNet and the like

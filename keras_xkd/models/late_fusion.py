@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -5,6 +7,14 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import KeepsState
 from keras_xkd.layers.fusion import Fusion
 from keras_xkd.layers.modality_dropout import ModalityDropout
+from keras_xkd.typing import (
+    DTypeLike,
+    FusionMode,
+    Modalities,
+    Networks,
+    Rate,
+    Tensor,
+)
 from keras_xkd.utils.graph import squashing_of
 from keras_xkd.utils.modalities import modalities_of
 from keras_xkd.utils.modalities import presence
@@ -83,14 +93,14 @@ class LateFusion(
 
     def __init__(
         self,
-        encoders,
-        units=None,
-        head=None,
-        fusion="concat",
-        dropout=None,
-        name=None,
-        dtype=None,
-    ):
+        encoders: Networks,
+        units: int | None = None,
+        head: keras.layers.Layer | None = None,
+        fusion: FusionMode | Fusion = "concat",
+        dropout: Rate | ModalityDropout | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         # Every network casts its own inputs.
         super().__init__(name=name, dtype=dtype, autocast=False)
         check_networks("encoders", encoders, at_least=2)
@@ -106,28 +116,30 @@ class LateFusion(
         )
         self.units = units
         policy = self.dtype_policy
-        self.fusion = fusion
         if not isinstance(fusion, Fusion):
-            self.fusion = Fusion(fusion, dtype=policy, name="fusion")
-        self.dropout = dropout
+            fusion = Fusion(fusion, dtype=policy, name="fusion")
+        self.fusion: Fusion = fusion
         if isinstance(dropout, (int, float, dict)):
-            self.dropout = ModalityDropout(dropout, name="dropout")
-        if not isinstance(self.dropout, (ModalityDropout, type(None))):
+            dropout = ModalityDropout(dropout, name="dropout")
+        if not isinstance(dropout, (ModalityDropout, type(None))):
             raise ValueError(
                 "`dropout` must be a `ModalityDropout`, its rate or None. "
                 f"Received: dropout={dropout!r}"
             )
+        self.dropout = dropout
         if head is not None and not isinstance(head, keras.layers.Layer):
             raise ValueError(
                 "`head` must be a Keras layer, from fused features to logits. "
                 f"Received: head={head!r}"
             )
-        self.head = head
         if head is None:
-            self.head = keras.layers.Dense(units, dtype=policy, name="head")
+            head = keras.layers.Dense(units, dtype=policy, name="head")
+        self.head: keras.layers.Layer = head
         self._build(symbolic_inputs(self.encoders.values()))
 
-    def encode(self, x, training=None):
+    def encode(
+        self, x: Modalities, training: bool | None = None
+    ) -> dict[str, Tensor]:
         """The pooled features, a dict `{encoder: (batch, features)}`."""
         x = zero_absent(select_modalities(x, self))
         features = {}
@@ -139,7 +151,12 @@ class LateFusion(
             features[name] = outputs
         return features
 
-    def decide(self, features, present=None, training=None):
+    def decide(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         """The logits of pooled features.
 
         Args:
@@ -158,7 +175,7 @@ class LateFusion(
         kept = self.dropout({**features, "present": present}, training=True)
         return {name: kept[name] for name in features}, kept["present"]
 
-    def present(self, x):
+    def present(self, x: Modalities) -> dict[str, Tensor]:
         """Which samples each encoder can answer, `{encoder: (batch,)}`.
 
         Encoders that can answer all samples are left out.
@@ -166,11 +183,13 @@ class LateFusion(
         masks = {n: presence(x, e) for n, e in self.encoders.items()}
         return {n: mask for n, mask in masks.items() if mask is not None}
 
-    def call(self, x, training=None):
+    def call(self, x: Modalities, training: bool | None = None) -> Tensor:
         features = self.encode(x, training=training)
         return self.decide(features, self.present(x), training=training)
 
-    def compute_output_spec(self, x, training=None):
+    def compute_output_spec(
+        self, x: Modalities, training: bool | None = None
+    ) -> keras.KerasTensor:
         # Keras would run it on sizes of its own where they are not known,
         # which may be too short for an encoder of raw audio.
         return self.call(x, training=training)
@@ -197,7 +216,7 @@ class LateFusion(
             )
         self(inputs)  # Keras exports and saves only what was called.
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         # `quantize` changes the head that `units` stands for.
         own = self.units is None or self.head.dtype_policy != self.dtype_policy
@@ -210,12 +229,3 @@ class LateFusion(
             "fusion": serialize(self.fusion),
             "dropout": serialize(self.dropout),
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        def restore(value):
-            return keras.saving.deserialize_keras_object(
-                value, custom_objects=custom_objects
-            )
-
-        return cls(**{key: restore(value) for key, value in config.items()})

@@ -1,9 +1,13 @@
+from typing import Any
+from typing import Self
+
 import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import no_gradient
 from keras_xkd.distillers.role_model import RoleModel
+from keras_xkd.typing import Inputs, Labels, Modalities, Tensor, Weights
 from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import features_shape
 from keras_xkd.utils.features import pooled
@@ -64,8 +68,13 @@ class LinearProbe(QuietReading, TypedExport, ReadsLogits, RoleModel):
     bare = True
 
     def __init__(
-        self, encoder, units, fine_tune=False, output_size=None, **kwargs
-    ):
+        self,
+        encoder: keras.layers.Layer,
+        units: int,
+        fine_tune: bool = False,
+        output_size: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder=encoder, **kwargs)
         self.frozen = () if fine_tune else ("encoder",)
         self.fine_tune = fine_tune
@@ -89,7 +98,7 @@ class LinearProbe(QuietReading, TypedExport, ReadsLogits, RoleModel):
         inputs = symbolic_inputs([encoder])
         self(inputs if len(inputs) > 1 else next(iter(inputs.values())))
 
-    def call(self, x, training=None):
+    def call(self, x: Inputs, training: bool | None = None) -> Tensor:
         if self.fine_tune:
             features = self._features(x, training)
         else:
@@ -107,12 +116,17 @@ class LinearProbe(QuietReading, TypedExport, ReadsLogits, RoleModel):
         return pooled(features) if len(features.shape) == 3 else features
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Modalities | None = None,
+        y: Labels = None,
+        y_pred: Tensor = None,
+        sample_weight: Weights = None,
+        training: bool = True,
+    ) -> Tensor:
         weight = per_position(sample_weight, y_pred)
         return super().compute_loss(x, y, y_pred, weight, training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "quantized": self.head.quantization_mode,
@@ -122,7 +136,11 @@ class LinearProbe(QuietReading, TypedExport, ReadsLogits, RoleModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         config = dict(config)
         quantized = config.pop("quantized", None)
         probe = super().from_config(config, custom_objects)

@@ -7,6 +7,7 @@ loader and inside `tf.data`, and no GPU is involved.
 
 import functools
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,8 +25,12 @@ from keras_xkd.utils.modalities import modalities_of
 
 
 def preprocess(
-    encoder, batch, *rest, sequence_length=None, max_audio_length=None
-):
+    encoder: keras.Model,
+    batch: Any,
+    *rest: Any,
+    sequence_length: int | None = None,
+    max_audio_length: float | None = None,
+) -> Any:
     """Makes of raw data what the encoder reads.
 
     Raw text are strings; raw images pixels from 0 to 255, `(batch, height,

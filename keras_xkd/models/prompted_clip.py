@@ -1,6 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.layers.prompt_decoder import PromptDecoder
@@ -8,6 +13,7 @@ from keras_xkd.layers.temporal_pooling import TemporalPooling
 from keras_xkd.losses.numerics import unit
 from keras_xkd.losses.numerics import upcast
 from keras_xkd.models import clip_parts
+from keras_xkd.typing import Inputs, PathLike, Temporal, Tensor, Transform
 from keras_xkd.utils.score_scale import check_class_values
 
 
@@ -109,16 +115,16 @@ class PromptedCLIP(keras.Model):
 
     def __init__(
         self,
-        backbone,
-        prompts,
-        class_values=tuple(range(-3, 4)),
-        tokenizer=None,
-        pooling="transformer",
-        num_heads=8,
-        modality="video",
-        train_images=True,
-        **kwargs,
-    ):
+        backbone: keras.layers.Layer | PathLike,
+        prompts: Sequence[str] | ArrayLike,
+        class_values: Sequence[float] | None = tuple(range(-3, 4)),
+        tokenizer: Transform | None = None,
+        pooling: Temporal = "transformer",
+        num_heads: int = 8,
+        modality: str = "video",
+        train_images: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if class_values is not None:
             class_values = tuple(check_class_values(class_values))
@@ -169,7 +175,9 @@ class PromptedCLIP(keras.Model):
         self.head.build((None, 2 * width))
         self.built = True
 
-    def call(self, x, training=None):
+    def call(
+        self, x: Inputs, training: bool | None = None
+    ) -> dict[str, Tensor]:
         video, mask = self._frames(x)
         frames = self._frame_features(video, mask, training)
         v = self.temporal_pooling(frames, mask=mask)
@@ -221,7 +229,7 @@ class PromptedCLIP(keras.Model):
         features = self.image_tower(images, training=training)
         return ops.reshape(features, (-1, sizes[1], self.prompts.shape[1]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -233,7 +241,11 @@ class PromptedCLIP(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         backbone = keras.saving.deserialize_keras_object(
             config["backbone"], custom_objects=custom_objects
         )

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import keras
 
 from keras_xkd.api_export import keras_xkd_export
@@ -7,7 +9,7 @@ from keras_xkd.utils.graph import output_structure
 
 
 @keras_xkd_export("keras_xkd.models.tap")
-def tap(model, taps):
+def tap(model: keras.Model, taps: Mapping[str, str]) -> keras.Model:
     """Returns `model` with further outputs, read in the same forward pass.
 
     The new model shares the layers of the old one: training one trains the

@@ -1,19 +1,22 @@
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.models.encoder import Encoder
+from keras_xkd.typing import DTypeLike, PathLike, Pooling, Trainable, Transform
 
 
 @keras_xkd_export("keras_xkd.models.text_encoder")
 def text_encoder(
-    backbone,
-    modality="text",
-    pooling="mean",
-    trainable="all",
-    lora_rank=None,
-    projection_dim=None,
-    preprocessor=None,
-    name=None,
-    dtype=None,
-):
+    backbone: keras.layers.Layer | PathLike,
+    modality: str = "text",
+    pooling: Pooling = "mean",
+    trainable: Trainable = "all",
+    lora_rank: int | None = None,
+    projection_dim: int | None = None,
+    preprocessor: Transform | None = None,
+    name: str | None = None,
+    dtype: DTypeLike | None = None,
+) -> Encoder:
     """An encoder of text from a backbone.
 
     BERT, RoBERTa, DistilBERT, CLIP, SigLIP and the like of keras-hub, or any

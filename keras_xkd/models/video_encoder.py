@@ -1,21 +1,31 @@
+import keras
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.models.encoder import Encoder
+from keras_xkd.typing import (
+    DTypeLike,
+    PathLike,
+    Pooling,
+    Temporal,
+    Trainable,
+    Transform,
+)
 
 
 @keras_xkd_export("keras_xkd.models.video_encoder")
 def video_encoder(
-    backbone,
-    modality="video",
-    pooling="mean",
-    temporal=None,
-    mask=False,
-    trainable="all",
-    lora_rank=None,
-    projection_dim=None,
-    preprocessor=None,
-    name=None,
-    dtype=None,
-):
+    backbone: keras.layers.Layer | PathLike,
+    modality: str = "video",
+    pooling: Pooling = "mean",
+    temporal: Temporal | None = None,
+    mask: bool = False,
+    trainable: Trainable = "all",
+    lora_rank: int | None = None,
+    projection_dim: int | None = None,
+    preprocessor: Transform | None = None,
+    name: str | None = None,
+    dtype: DTypeLike | None = None,
+) -> Encoder:
     """An encoder of videos from a backbone of videos or of images.
 
     It reads `{"video": (batch, frames, height, width, channels)}`. VideoPrism,

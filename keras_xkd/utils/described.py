@@ -61,8 +61,10 @@ def sizes(data: Any) -> dict[str, Any]:
     """Numbers of samples and batches, as far as they are known."""
     kind = {"kind": type(data).__name__}
     if isinstance(data, (dict, list, tuple)) or hasattr(data, "dtype"):
-        shapes = [getattr(v, "shape", ()) for v in keras.tree.flatten(data)]
-        shapes = [shape for shape in shapes if len(shape)]
+        leaves = keras.tree.flatten(data)
+        shapes = [
+            leaf.shape for leaf in leaves if len(getattr(leaf, "shape", ()))
+        ]
         return {"kind": "arrays", "samples": shapes and int(shapes[0][0])}
     try:
         count = (

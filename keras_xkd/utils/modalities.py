@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Inputs
 
 # Entries of `x` that describe the samples instead of being a modality.
 RESERVED = ("present", "sample_id", "teacher_outputs")
@@ -18,7 +19,7 @@ class MissingModalityError(ValueError):
 
 
 @keras_xkd_export("keras_xkd.utils.select_modalities")
-def select_modalities(x, model):
+def select_modalities(x: Inputs, model: keras.layers.Layer) -> Inputs:
     """Picks from `x` what `model` reads, and nothing else.
 
     A Functional model of `{"audio", "video"}` that is fed
@@ -116,8 +117,7 @@ def zero_absent(x):
             "`x['present']` must be a dict `{modality: mask}` of modalities "
             f"of `x`. Received: {named}, while `x` has {_modalities(x)}"
         )
-    for name, mask in masks.items():
-        _check_mask(name, mask)
+    _check_masks(masks)
     # Keras takes arrays, and it takes tensors, but not both in one dict.
     x = keras.tree.map_structure(ops.convert_to_tensor, x)
     for name, mask in x["present"].items():
@@ -140,14 +140,13 @@ def presence(x, model):
         return None
     names = [*modalities_of(model), *(n for n in optional_of(model) if n in x)]
     masks = {n: x["present"][n] for n in names if n in x["present"]}
-    for name, mask in masks.items():
-        _check_mask(name, mask)
+    _check_masks(masks)
     masks = [ops.cast(ops.reshape(m, (-1,)), "float32") for m in masks.values()]
     others = set(names) - set(x["present"]) - set(RESERVED)
     if not masks or ("present" in names and others):
         return None
-    masks = ops.stack(masks)
-    return (ops.max if "present" in names else ops.min)(masks, axis=0)
+    extreme = ops.max if "present" in names else ops.min
+    return extreme(ops.stack(masks), axis=0)
 
 
 def both(one, other):
@@ -199,15 +198,16 @@ def check_batch(x, y=None, sample_weight=None):
         )
 
 
-def _check_mask(name, mask):
-    """Raises unless a mask has one entry per sample, as far as is known."""
-    shape = getattr(mask, "shape", None)
-    wrong = shape is not None and any(n not in (1, None) for n in shape[1:])
-    if mask is None or wrong:
-        raise ValueError(
-            f"`x['present']['{name}']` must have one entry per sample, shape "
-            f"`(batch,)`. Received: shape {shape and tuple(shape)}"
-        )
+def _check_masks(masks):
+    """Raises unless masks have one entry per sample, as far as is known."""
+    for name, mask in masks.items():
+        shape = getattr(mask, "shape", None)
+        wrong = shape is not None and any(n not in (1, None) for n in shape[1:])
+        if mask is None or wrong:
+            raise ValueError(
+                f"`x['present']['{name}']` must have one entry per sample, "
+                f"shape `(batch,)`. Received: shape {shape and tuple(shape)}"
+            )
 
 
 def _where_present(mask, value):
@@ -226,8 +226,9 @@ def _add_optional(picked, x, model):
         return picked
     picked = {**picked, **extra}
     if isinstance(extra.get("present"), dict):
-        own = {n: m for n, m in x["present"].items() if n in picked}
-        picked["present"] = own
+        picked["present"] = {
+            n: m for n, m in x["present"].items() if n in picked
+        }
     return picked
 
 

@@ -1,15 +1,23 @@
 """Random changes of a student's inputs, and of what lies on its images."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import keras
 from keras import layers
 from keras import ops
 
+from keras_xkd.typing import Transform
 from keras_xkd.utils.modalities import RESERVED
 from keras_xkd.utils.modalities import modalities_of
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 
 LABELS = "pseudo-labels"
+Perturbation: TypeAlias = (
+    Transform | Mapping[str, Transform] | Sequence[Transform]
+)
 
 
 class Perturbing:

@@ -10,6 +10,24 @@ from keras_xkd.utils.terms import masked_weight
 KINDS = ("sparse", "categorical", "binary")
 
 
+def check_unlabelled(y):
+    """Raises if there are labels where the teacher gives them."""
+    if y is not None:
+        raise ValueError(
+            "MKE trains on the teacher's pseudo-labels: `fit` takes no "
+            "labels. Real ones go into `validation_data` and `evaluate`. "
+            f"Received: y of shape {tuple(y.shape)}"
+        )
+
+
+def check_hardness(labels):
+    """Raises unless pseudo-labels are classes or probabilities."""
+    if labels not in ("hard", "soft"):
+        raise ValueError(
+            f"`labels` must be 'hard' or 'soft'. Received: labels={labels}"
+        )
+
+
 def kind_of(loss):
     """What labels a loss reads: one of `KINDS`, the start of its name."""
     function = getattr(loss, "fn", loss)
@@ -73,7 +91,7 @@ def loss_for(loss, labels):
     )
 
 
-def pseudo_labels(logits, kind, labels):
+def of_logits(logits, kind, labels):
     """Labels from logits `(batch, ..., classes)`, in float32 or int32."""
     soft = labels == "soft"
     logits = ops.cast(logits, "float32")

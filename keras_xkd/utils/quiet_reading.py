@@ -1,5 +1,8 @@
 import contextlib
 import warnings
+from typing import Any
+
+import keras
 
 
 class QuietReading:
@@ -10,15 +13,17 @@ class QuietReading:
     data, at the end of the first epoch.
     """
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(
+        self, x: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
         with _quiet(x, kwargs):
             return super().fit(x, *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         with _quiet(x, kwargs):
             return super().evaluate(x, *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         with _quiet(x, kwargs):
             return super().predict(x, *args, **kwargs)
 

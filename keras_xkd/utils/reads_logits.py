@@ -1,6 +1,7 @@
 """`compile` for models that return logits."""
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -13,7 +14,7 @@ from keras_xkd.utils.task_loss import resolve_task_loss
 class ReadsLogits(CompileArguments):
     """A mixin of models: a loss or a metric given by name reads logits."""
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         check_keras_distribution()
         signature = inspect.signature(keras.Model.compile)
         given = signature.bind(self, *args, **kwargs).arguments
@@ -28,6 +29,6 @@ class ReadsLogits(CompileArguments):
         super().compile(**resolved)
         self.keep_arguments(**given)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         super().compile_from_config(config)
         self.optimizer.build(self.trainable_variables)

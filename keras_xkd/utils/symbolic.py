@@ -1,9 +1,13 @@
 """Models made of several networks: checks, and inputs to build them on."""
 
+from typing import Any
+
 import keras
 
+from keras_xkd.typing import PathLike
 from keras_xkd.utils.graph import input_structure
 from keras_xkd.utils.graph import output_structure
+from keras_xkd.utils.made_of_parts import MadeOfParts
 from keras_xkd.utils.modalities import RESERVED
 from keras_xkd.utils.modalities import known_modalities
 from keras_xkd.utils.modalities import modalities_of
@@ -58,7 +62,7 @@ def _check_built(argument, network):
         )
 
 
-class TypedExport:
+class TypedExport(MadeOfParts):
     """A mixin of models that hold a dict of networks, named by `parts`.
 
     It exports them with the types of their inputs. Of a subclassed model Keras
@@ -70,12 +74,12 @@ class TypedExport:
 
     def export(
         self,
-        filepath,
-        format="tf_saved_model",
-        verbose=None,
-        input_signature=None,
-        **kwargs,
-    ):
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if input_signature is None:
             networks = getattr(self, self.parts).values()
             specs = _specs(symbolic_inputs(networks))

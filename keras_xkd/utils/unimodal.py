@@ -77,3 +77,12 @@ def copy_features(readout, source, target):
 
 def _describe(network):
     return [(v.name, tuple(v.shape)) for v in network.weights]
+
+
+def check_features_loss(loss):
+    """Raises unless a loss of `UMT` compares features."""
+    if loss.output != "features":
+        raise ValueError(
+            "UMT compares the features of an encoder with its teacher's. "
+            f"Received: {type(loss).__name__}, which compares '{loss.output}'"
+        )
