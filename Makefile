@@ -116,6 +116,7 @@ lint: $(VENV)/.installed-all
 	echo "ruff check";          $(BIN)/ruff check -q . || failed=1; \
 	echo "ruff format --check"; $(BIN)/ruff format -q --check . || failed=1; \
 	echo "codespell";           $(BIN)/codespell || failed=1; \
+	echo "mypy";                $(BIN)/mypy --no-error-summary || failed=1; \
 	exit $$failed
 
 format: $(VENV)/.installed-all
