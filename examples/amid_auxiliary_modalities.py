@@ -62,7 +62,7 @@ from keras import layers
 import keras_xkd as xkd
 
 SEEDS = (0, 1, 2)
-EPOCHS = 20
+EPOCHS = 30
 BATCH_SIZE = 100
 
 output = pathlib.Path(os.environ.get("OUTPUT", "."))
@@ -139,7 +139,7 @@ def make(seed):
         teacher=network("audio", "image"),
         auxiliary=network("image"),
     )
-    amid.compile(keras.optimizers.Adam(4e-3), "sparse_categorical_crossentropy")
+    amid.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
     amid.optimizer.build(amid.trainable_variables)
     return amid
 
@@ -181,7 +181,8 @@ def accuracy(model, x, y):
 """
 ## Training
 
-The test set is used here, and only here; no setting was chosen on it.
+The test set is used here, and only here. Sizes, rate and epochs are those of
+the benchmark of the package, and were not chosen on it.
 """
 
 ROLES = ("teacher", "student")
