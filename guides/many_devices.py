@@ -1,5 +1,5 @@
 """
-Title: From one device to many hosts
+Title: Any backend, from one device to many hosts
 Author: The keras_xkd contributors
 Date created: 2026/11/21
 Last modified: 2026/11/21
@@ -8,6 +8,29 @@ Accelerator: GPU
 """
 
 """
+## Any backend
+
+The backend is chosen before Keras is imported, and nothing else changes:
+
+```shell
+export KERAS_BACKEND=jax        # or tensorflow, torch
+```
+
+From the same weights, with batches in the same order, the three backends train
+the same weights: this is a test. Random numbers differ, and with them initial
+weights, dropout and a random order of batches. Which backend is fastest depends on the networks and
+the machine: `python -m keras_xkd benchmark backends` trains the same networks
+on all that are installed. What differs:
+
+- On PyTorch Keras refuses `steps_per_execution > 1`.
+- On PyTorch, a training that is resumed from a backup draws the same dropout
+  only if the layer has a `seed`.
+- On JAX, a step is compiled for every shape that occurs: give sequences one
+  length.
+
+`python -m keras_xkd benchmark step-time --levers` measures which settings, such
+as `steps_per_execution` and `jit_compile`, pay on your machine.
+
 ## What stays the same
 
 A distiller learns the same on one device and on many. This is no matter of
