@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.visualization import canvas
 from keras_xkd.visualization import curves
@@ -28,7 +30,8 @@ def plot_terms(
             `"distillation"`) and `"accuracy"`. By default all losses and bounds
             of mutual information (`"..._information"`, in nats), and all logs
             if there are none of these. Validation comes along by itself.
-        ax: Axes of matplotlib, or None for a new figure.
+        ax: Axes of matplotlib, or None for a new figure, in which bounds have
+            axes of their own.
 
     Returns:
         The figure, `ax.figure`.
@@ -58,14 +61,26 @@ def plot_terms(
         }
         for term in terms
     }
+    groups = [drawn]
     if ax is None:
-        _, ax = canvas.new()
+        losses = {t: k for t, k in drawn.items() if not curves.is_bound(t)}
+        bounds = {t: k for t, k in drawn.items() if curves.is_bound(t)}
+        groups = [group for group in (losses, bounds) if group]
+        size = (7.5, 4) if len(groups) == 1 else (12.5, 4)
+        _, ax = canvas.new(1, len(groups), size)
+    for axis, group in zip(np.atleast_1d(ax), groups):
+        _draw(axis, group, epochs, len(runs))
+    return np.atleast_1d(ax)[0].figure
+
+
+def _draw(ax, drawn, epochs, runs):
+    """Draws terms into axes: `{term: {line style: (epochs, values)}}`."""
     for place, lines in enumerate(drawn.values()):
         look = _look(place, len(epochs))
         for style, (x, values) in lines.items():
             mean = values.mean(0)
             ax.plot(x, mean, style, **look)
-            if len(values) > 1:
+            if runs > 1:
                 sd = values.std(0, ddof=1)
                 ax.fill_between(
                     x,
@@ -76,14 +91,13 @@ def plot_terms(
                     linewidth=0,
                 )
     ax.set_xlabel("epoch")
-    ax.set_ylabel(_ylabel(terms))
+    ax.set_ylabel(_ylabel(list(drawn)))
     if len(epochs) == 1:
         ax.set_xticks(epochs)
     else:
         ax.locator_params(axis="x", integer=True)
     ax.grid(axis="y", alpha=0.3)
-    canvas.legend(ax, _handles(drawn, len(epochs), len(runs)))
-    return ax.figure
+    canvas.legend(ax, _handles(drawn, len(epochs), runs))
 
 
 def _look(place, epochs):

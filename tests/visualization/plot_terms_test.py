@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from keras_xkd.visualization import canvas
 from keras_xkd.visualization import plot_terms
@@ -17,7 +18,7 @@ LOGS = {
 }
 
 
-def lines(figure):
+def lines(figure, place=0):
     """What is drawn: `(colour, style, epochs, values)` of every line."""
     return [
         (
@@ -26,34 +27,39 @@ def lines(figure):
             list(line.get_xdata()),
             list(line.get_ydata()),
         )
-        for line in figure.axes[0].lines
+        for line in figure.axes[place].lines
     ]
 
 
-def legend(figure):
-    return [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+def legend(figure, place=0):
+    return [t.get_text() for t in figure.axes[place].get_legend().get_texts()]
 
 
 def test_losses_and_bounds_by_default():
     figure = plot_terms(LOGS)
     epochs = [1, 2, 3]
-    assert lines(figure) == [
+    losses = [
         (canvas.BLUE, "-", epochs, LOGS["loss"]),
         (canvas.BLUE, "--", epochs, LOGS["val_loss"]),
         (canvas.ORANGE, "-", epochs, LOGS["task_loss"]),
-        (canvas.GREEN, "-", epochs, LOGS["teacher_information"]),
     ]
-    assert legend(figure) == [
-        "loss",
-        "task loss",
-        "teacher information",
-        "training",
-        "validation",
-    ]
-    axes = figure.axes[0]
-    assert axes.get_xlabel() == "epoch"
-    assert axes.get_ylabel() == "loss, bound (nats)"
-    assert all(tick == round(tick) for tick in axes.get_xticks())
+    assert lines(figure) == losses
+    bound = (canvas.BLUE, "-", epochs, LOGS["teacher_information"])
+    assert lines(figure, 1) == [bound]
+    styles = ["training", "validation"]
+    assert legend(figure) == ["loss", "task loss", *styles]
+    assert legend(figure, 1) == ["teacher information"]
+    left, right = figure.axes
+    assert left.get_xlabel() == right.get_xlabel() == "epoch"
+    assert left.get_ylabel() == "loss"
+    assert right.get_ylabel() == "bound (nats)"
+    assert all(tick == round(tick) for tick in left.get_xticks())
+    # In the axes of somebody else all of it.
+    host = Figure()
+    assert plot_terms(LOGS, ax=host.subplots()) is host
+    bound = (canvas.GREEN, *bound[1:])
+    assert lines(host) == [*losses, bound]
+    assert host.axes[0].get_ylabel() == "loss, bound (nats)"
 
 
 def test_terms_by_name():
