@@ -18,9 +18,9 @@ export KERAS_BACKEND=jax        # or tensorflow, torch
 
 From the same weights, with batches in the same order, the three backends train
 the same weights: this is a test. Random numbers differ, and with them initial
-weights, dropout and a random order of batches. Which backend is fastest depends on the networks and
-the machine: `python -m keras_xkd benchmark backends` trains the same networks
-on all that are installed. What differs:
+weights, dropout and a random order of batches. Which backend is fastest
+depends on the networks and the machine: `python -m keras_xkd benchmark
+backends` trains the same networks on all that are installed. What differs:
 
 - On PyTorch Keras refuses `steps_per_execution > 1`.
 - On PyTorch, a training that is resumed from a backup draws the same dropout
