@@ -20,6 +20,14 @@ def runs_of(history):
     ]
 
 
+def length(history):
+    """The number of epochs."""
+    return max(
+        (len(log) for run in runs_of(history) for log in run.values()),
+        default=0,
+    )
+
+
 def numbers(history):
     """The first and the last value of every log."""
     runs = [run for run in runs_of(history) if run]
@@ -66,7 +74,7 @@ def _picture(history, runs, name):
     if cut:
         logs = [{k: v[:finite] for k, v in log.items()} for log in logs]
     said = f"Not finite from epoch {finite + 1} on." if cut else ""
-    title = html.escape(name.replace("_", " "))
+    title = name.replace("_", " ")
     try:
         if not finite:
             raise ValueError(said)
@@ -76,11 +84,11 @@ def _picture(history, runs, name):
         term = name if name in keys else keys[0]
         plot_terms(drawn, [term], ax=ax)
     except ValueError as error:
-        return f"<figure><figcaption>{title}</figcaption>{html.note(error)}</figure>"
+        return f"<figure>{html.caption(title)}{html.note(error)}</figure>"
     if ax.get_legend() is not None:
         ax.get_legend().remove()
     ax.set_ylabel("")
-    return html.picture(figure, name.replace("_", " "), said)
+    return html.picture(figure, title, said)
 
 
 def _names(runs):

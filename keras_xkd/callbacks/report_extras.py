@@ -21,7 +21,7 @@ def comparison(facts):
     except ValueError as error:
         yield html.note(f"There is no picture: {error}")
     else:
-        yield html.picture(figure, "")
+        yield html.picture(figure)
     scores = {r: np.atleast_1d(np.asarray(v, float)) for r, v in scores.items()}
     digits = digits_of(np.concatenate(list(scores.values())))
     lines = []
@@ -50,7 +50,7 @@ def diagnostics(facts):
         yield f"<h3>{html.escape(title)}</h3>"
         yield html.text(result)
         if hasattr(result, "plot"):
-            yield html.picture(_figure(result.plot()), "")
+            yield html.picture(_figure(result.plot()))
 
 
 def figures(facts):

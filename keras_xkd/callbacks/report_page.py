@@ -60,11 +60,12 @@ def _data(facts):
     seen = found.get("specification")
     if seen is None and facts.seen is not None:
         seen = facts.seen.specification
-    lines = described.rows(seen, main) if seen is not None else []
+    if seen is None:
+        seen = _declared(facts.model)
+    lines = described.rows(seen, main)
     networks = overview.network_rows(facts.model)
     for line in lines:
-        name = line[0].split(" ")[0]
-        readers = [r["name"] for r in networks if name in r["modalities"]]
+        readers = [r["name"] for r in networks if _reads(r, line[0])]
         line.append(", ".join(readers) or overview.NOTHING)
     if lines:
         header = ["", "shape of one sample", "data type", "read by"]
@@ -80,6 +81,21 @@ def _data(facts):
             "Validation data": _amount(validation),
         }
     )
+
+
+def _reads(row, name):
+    """Whether a network reads an entry, or a part of one: `text token_ids`."""
+    return any(f"{name} ".startswith(f"{own} ") for own in row["modalities"])
+
+
+def _declared(model):
+    """The inputs of the networks, where they have not seen data."""
+    networks = overview.networks_of(model).values()
+    return {
+        tensor.name: (tensor.shape, tensor.dtype)
+        for network in networks
+        for tensor in getattr(network, "inputs", None) or ()
+    }
 
 
 def _amount(sizes):

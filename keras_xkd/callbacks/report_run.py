@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_xkd.backend import random_seed
+from keras_xkd.callbacks import report_curves
 from keras_xkd.utils import html
 
 
@@ -15,14 +16,13 @@ def state(facts):
     """One line: running, finished, stopped; how many epochs; how long."""
     count = len(getattr(facts.history, "epoch", ()))
     options = facts.options
-    words = [facts.state]
-    if facts.state != "not trained":
-        planned = facts.planned
-        many = f"{count} of {planned}" if planned else str(count)
-        words.append(f"after {many} epochs")
-        words.append(f"in {duration(facts.seconds)}")
-    text = " ".join(words)
-    text = text[0].upper() + text[1:]
+    text = facts.state.capitalize()
+    if facts.started:
+        many = f"{count} of {facts.planned}" if facts.planned else str(count)
+        text = f"{facts.state} after {many} epochs"
+        text = f"{text[0].upper()}{text[1:]} in {duration(facts.seconds)}"
+    elif report_curves.length(facts.history):
+        text = f"{report_curves.length(facts.history)} epochs"
     stopped = facts.state.startswith("stopped")
     kind = "state bad" if stopped else "state"
     lines = [f'<p class="{kind}">{html.escape(text)}.</p>']

@@ -4,12 +4,12 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --ink: #1d2127; --soft: #5b6470; --line: #d9dee4; --back: #ffffff;
-  --head: #f3f5f8; --mark: #0072b2; --bad: #b3400f;
+  --mark: #0072b2; --bad: #b3400f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ink: #e4e7eb; --soft: #a3acb8; --line: #3a424d; --back: #15181c;
-    --head: #1f242b; --mark: #56b4e9; --bad: #f2935c;
+    --mark: #56b4e9; --bad: #f2935c;
   }
 }
 * { box-sizing: border-box; }
@@ -30,7 +30,19 @@ h3 { font-size: 1em; margin: 20px 0 6px; }
 .note, figcaption, dt { color: var(--soft); }
 .note { font-size: .92em; margin: 6px 0 12px; max-width: 46em; }
 .said { margin: 6px 0 12px; white-space: pre-wrap; overflow-x: auto; }
-.scroll { overflow-x: auto; }
+/* Where there is more to the side, the edge is darker. */
+.scroll {
+  overflow-x: auto;
+  background:
+    linear-gradient(to right, var(--back) 30%, transparent)
+      0 0 / 40px 100% no-repeat local,
+    linear-gradient(to left, var(--back) 30%, transparent)
+      100% 0 / 40px 100% no-repeat local,
+    linear-gradient(to right, var(--soft), transparent)
+      0 0 / 10px 100% no-repeat scroll,
+    linear-gradient(to left, var(--soft), transparent)
+      100% 0 / 10px 100% no-repeat scroll;
+}
 table {
   border-collapse: collapse; margin: 6px 0 10px;
   font-variant-numeric: tabular-nums;
@@ -39,7 +51,9 @@ th, td {
   text-align: left; vertical-align: top; padding: 5px 14px 5px 8px;
   border-bottom: 1px solid var(--line);
 }
-th { background: var(--head); font-weight: 600; white-space: nowrap; }
+th {
+  border-bottom: 2px solid var(--line); font-weight: 600; white-space: nowrap;
+}
 td { max-width: 28em; }
 td:first-child { white-space: nowrap; }
 .n { text-align: right; white-space: nowrap; }

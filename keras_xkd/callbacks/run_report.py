@@ -120,7 +120,7 @@ class RunReport(keras.callbacks.Callback):
         self.seed = seed
         self.notes = notes
         self._data = None if data is None else _about(data)
-        self._fit = {}
+        self._fit: dict[str, Any] = {}
         self._restart()
 
     def write(self, model: keras.Model, history: Any = None) -> pathlib.Path:
@@ -178,14 +178,16 @@ class RunReport(keras.callbacks.Callback):
 
     # Called by Keras.
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._restart()
         self.state = "running"
         self.started = datetime.datetime.now().astimezone()
         self._clock = time.monotonic()
         self.rates = [overview.learning_rates(self.model)]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self.epochs.append(epoch)
         for name, value in (logs or {}).items():
             self.logs.setdefault(name, []).append(float(value))
@@ -196,7 +198,7 @@ class RunReport(keras.callbacks.Callback):
             now = time.monotonic()
             self._due = now + (now - begin) * (1 / SHARE - 1)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.state = "finished"
         self._write_or_warn()
 

@@ -90,7 +90,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
             )
         if not isinstance(freq, int) or freq < 1:
             raise ValueError(
-                f"`freq` must be a number of epochs, 1 or more. Received: {freq}"
+                "`freq` must be a number of epochs, 1 or more. "
+                f"Received: {freq}"
             )
         for name in ("histogram_freq", "embeddings_freq"):
             if kwargs.get(name) and not importlib.util.find_spec("tensorboard"):
@@ -108,24 +109,34 @@ class TensorBoard(keras.callbacks.TensorBoard):
         for name, data in (embeddings or {}).items():
             x, y = data if isinstance(data, tuple) else (data, None)
             self._samples[name] = x
-            if y is not None:
-                self._labels[name] = np.asarray(y)
+            if y is None:
+                continue
+            self._labels[name] = np.asarray(y)
+            samples = len(keras.tree.flatten(x)[0])
+            if self._labels[name].shape[:1] != (samples,):
+                raise ValueError(
+                    f"The embeddings '{name}' must have one label for each of "
+                    f"the {samples} samples. Received: labels of shape "
+                    f"{self._labels[name].shape}"
+                )
         self._events = None
         self._features = None
 
     @property
-    def summary(self):
+    def summary(self) -> event_summary.EventSummary:
         """What Keras calls to write."""
         if self._events is None:
             self._events = event_summary.EventSummary(is_first_process())
         return self._events
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._samples:  # Says at once if there are no features.
             self._features = projector.Features(self.model)
         super().on_train_begin(logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         logs = dict(logs or {})
         for player, rate in overview.learning_rates(self.model).items():
             logs[f"learning_rate_{player}"] = rate
@@ -136,7 +147,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             self._write_embeddings()
             self._write_figures(epoch)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._write_embeddings()
         super().on_train_end(logs)
 

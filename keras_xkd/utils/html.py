@@ -1,4 +1,4 @@
-"""Small parts of a page that needs nothing but itself: no network, no script."""
+"""Small parts of a page that needs nothing but itself."""
 
 import base64
 import html
@@ -66,7 +66,8 @@ def text(value: Any) -> str:
     >>> text("One.")
     '<p class="said">One.</p>'
     """
-    parts, kept = [], []
+    parts: list[str] = []
+    kept: list[str] = []
     for line in [*str(value).splitlines(), None]:
         is_table = line is not None and line.startswith("|")
         if kept and (line is None or is_table != kept[-1].startswith("|")):
@@ -74,12 +75,13 @@ def text(value: Any) -> str:
             said = f'<p class="said">{escape(chr(10).join(kept).strip())}</p>'
             parts.append(_from_markdown(kept) if is_before else said)
             kept = []
-        kept.append(line)
+        if line is not None:
+            kept.append(line)
     return "\n".join(parts)
 
 
-def picture(figure: Any, title: str, note: str = "") -> str:
-    """A figure of matplotlib, in the page itself."""
+def picture(figure: Any, title: str = "", said: str = "") -> str:
+    """A figure of matplotlib, in the page itself, with a title and a note."""
     data = io.BytesIO()
     figure.savefig(data, format="svg")
     kind = "svg+xml"
@@ -90,13 +92,11 @@ def picture(figure: Any, title: str, note: str = "") -> str:
     code = base64.b64encode(data.getvalue()).decode()
     # As wide as drawn, where there is room; its box scrolls where there is
     # not: letters that shrink with the page could not be read.
-    width = round(96 * figure.get_size_inches()[0])
-    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
-    note = f'<p class="note">{escape(note)}</p>' if note else ""
+    style = f"width:{round(96 * figure.get_size_inches()[0])}px"
     return (
-        f'<figure>{caption}<div class="scroll"><img style="width:{width}px" '
+        f'<figure>{caption(title)}<div class="scroll"><img style="{style}" '
         f'alt="{escape(title)}" src="data:image/{kind};base64,{code}"></div>'
-        f"{note}</figure>"
+        f"{note(said)}</figure>"
     )
 
 
@@ -108,8 +108,12 @@ def section(title: str, *parts: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
 
 
+def caption(title: str) -> str:
+    return f"<figcaption>{escape(title)}</figcaption>" if title else ""
+
+
 def note(value: Any) -> str:
-    return f'<p class="note">{escape(value)}</p>'
+    return f'<p class="note">{escape(value)}</p>' if str(value) else ""
 
 
 def _from_markdown(lines):

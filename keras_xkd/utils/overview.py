@@ -207,7 +207,7 @@ def _frozen_networks(model):
 
 
 def _places(model):
-    """Where the distiller keeps its layers: `projection (teacher, features)`."""
+    """Where a distiller keeps its layers, such as `projection (teacher)`."""
     found = {}
 
     def walk(value, path):
