@@ -58,7 +58,7 @@ from keras import layers
 import keras_xkd as xkd
 
 SEEDS = (0, 1, 2)
-EPOCHS = 12  # of 20 steps each
+EPOCHS = 12  # of 20 steps
 BATCH_SIZE = 60
 PER_DIGIT = 5  # labels of the baseline
 
@@ -116,29 +116,49 @@ def classify(x):
 
 
 """
-## Training
+## The distiller
 
-All networks get the same number of steps, with a learning rate that falls to
-zero. The three audio networks of a seed also start from the same weights, since
-the seed is set before each of them is made. What differs is what they are
-trained on.
+The student gets pairs and no labels. In each step `CrossModalDistiller` runs
+the teacher on the images, without training it, and the student on the sounds.
+The default objective is `SoftTargets(temperature=4)`, the divergence between
+the predictions of both. They are softened, so that the student also learns
+which other digits the teacher finds similar. Another objective would be one
+argument of `compile`.
+"""
+
+teacher, student = image_network(), audio_network()
+distiller = xkd.distillers.CrossModalDistiller(student=student, teacher=teacher)
+baseline = audio_network()
+
+
+def compile(model, **arguments):
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * 20)
+    model.compile(keras.optimizers.Adam(rate), **arguments)
+
+
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+compile(teacher, loss=loss)
+compile(baseline, loss=loss)
+compile(distiller)
+
+"""
+## Fair comparisons
+
+All networks get the same number of steps, with a rate that falls to zero. The
+audio networks of a seed also start from the same weights. What differs is what
+they are trained on.
+
+`train` gives a network new weights and its optimizer a new start, so that it is
+compiled once and not for every seed.
 """
 
 
-def fit(model, x, y=None, **compile_arguments):
-    steps = EPOCHS * len(y_train) // BATCH_SIZE
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
-    model.compile(keras.optimizers.Adam(rate), **compile_arguments)
-    return model.fit(x, y, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
-
-
-def supervise(make_network, seed, x, y):
-    """A network trained on labels: the teacher, and the two baselines."""
+def train(model, network, make_network, seed, x, y=None):
     keras.utils.set_random_seed(seed)
-    model = make_network()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    fit(model, x, y, loss=loss)
-    return model
+    network.set_weights(make_network().get_weights())
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    model.fit(x, y, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 
 
 """
@@ -151,26 +171,6 @@ def few_labels(seed):
     x, y = xkd.data.few_labels(x_train, y_train, PER_DIGIT, seed)
     rows = np.resize(np.arange(len(y)), len(y_train))
     return x["audio"][rows], y[rows]
-
-
-"""
-The student gets pairs and no labels: `fit(pairs)`. In each step
-`CrossModalDistiller` runs the teacher on the images, without training it, and
-the student on the sounds. The default objective is
-`SoftTargets(temperature=4)`, the divergence between the predictions of both.
-They are softened, so that the student also learns which other digits the
-teacher finds similar. Another objective would be one argument of `compile`.
-"""
-
-
-def distil(teacher, pairs, seed):
-    keras.utils.set_random_seed(seed)
-    student = audio_network()
-    distiller = xkd.distillers.CrossModalDistiller(
-        student=student, teacher=teacher
-    )
-    fit(distiller, pairs)
-    return student
 
 
 """
@@ -189,16 +189,17 @@ def exchange_half(pairs, seed):
 
 
 """
-## Putting it together
+## Training
 
-`student` is an ordinary Keras model, which does not know that it had a teacher:
-it is evaluated, saved and exported by itself. Sizes and steps were chosen on
-the validation set. The test set is used here, and only here.
+`distiller.fit(pairs)` has no labels. `student` is an ordinary Keras model,
+which does not know that it had a teacher: it is evaluated, saved and exported
+by itself. The test set is used here, and only here; no setting was chosen on
+it.
 """
 
 
-def predict(model, modality):
-    logits = model(x_test[modality], training=False)
+def predict(network, modality):
+    logits = network(x_test[modality], training=False)
     return keras.ops.convert_to_numpy(logits).argmax(-1)
 
 
@@ -207,23 +208,29 @@ FEW = f"audio, {PER_DIGIT} labels per digit"
 ALL = "audio, all labels"
 DISTILLED = "audio, no label, distilled"
 WRONG = "distilled, half of the pairs wrong"
-
 scores = {row: [] for row in (TEACHER, FEW, ALL, DISTILLED, WRONG)}
+
+
+def score(row, network, modality):
+    right = predict(network, modality) == y_test
+    scores[row].append(100 * right.mean())
+
+
 pairs = {name: x_train[name] for name in ("audio", "image")}
+audio = (baseline, baseline, audio_network)
 for seed in SEEDS:
-    teacher = supervise(image_network, seed, x_train["image"], y_train)
-    student = distil(teacher, pairs, seed)
-    networks = {
-        FEW: supervise(audio_network, seed, *few_labels(seed)),
-        ALL: supervise(audio_network, seed, x_train["audio"], y_train),
-        DISTILLED: student,
-        WRONG: distil(teacher, exchange_half(pairs, seed), seed),
-    }
-    right = predict(teacher, "image") == y_test
-    scores[TEACHER].append(100 * right.mean())
-    for row, network in networks.items():
-        right = predict(network, "audio") == y_test
-        scores[row].append(100 * right.mean())
+    images = x_train["image"]
+    train(teacher, teacher, image_network, seed, images, y_train)
+    score(TEACHER, teacher, "image")
+    train(*audio, seed, *few_labels(seed))
+    score(FEW, baseline, "audio")
+    train(*audio, seed, pairs["audio"], y_train)
+    score(ALL, baseline, "audio")
+    wrong = exchange_half(pairs, seed)
+    train(distiller, student, audio_network, seed, wrong)
+    score(WRONG, student, "audio")
+    train(distiller, student, audio_network, seed, pairs)
+    score(DISTILLED, student, "audio")
 
 for row, values in scores.items():
     mean, spread = np.mean(values), np.std(values, ddof=1)
