@@ -6,6 +6,7 @@ import sys
 # alone. Whoever imports `keras_xkd` has Keras by now.
 if "keras" in sys.modules:
     from keras_xkd.visualization.grad_cam import grad_cam
+    from keras_xkd.visualization.plot_attention import plot_attention
     from keras_xkd.visualization.plot_comparison import plot_comparison
     from keras_xkd.visualization.plot_confusion import plot_confusion
     from keras_xkd.visualization.plot_embeddings import plot_embeddings
@@ -19,6 +20,7 @@ if "keras" in sys.modules:
 
 __all__ = [
     "grad_cam",
+    "plot_attention",
     "plot_comparison",
     "plot_confusion",
     "plot_embeddings",

@@ -1,6 +1,11 @@
+from typing import Literal
+
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
+from keras_xkd.typing import Inputs
 from keras_xkd.visualization import tf_keras_vis_engine
 from keras_xkd.visualization.attention_maps import cover
 from keras_xkd.visualization.attention_maps import normalize
@@ -12,14 +17,14 @@ from keras_xkd.visualization.which_layer import named_layer
 
 @keras_xkd_export("keras_xkd.visualization.grad_cam")
 def grad_cam(
-    model,
-    x,
-    layer=None,
-    target=None,
-    modality=None,
+    model: keras.Model,
+    x: Inputs,
+    layer: str | keras.layers.Layer | None = None,
+    target: int | ArrayLike | None = None,
+    modality: str | tuple[str, ...] | None = None,
     channels: bool | None = None,
     grid: tuple[int, int] | None = None,
-    engine: str | None = None,
+    engine: Literal["keras_xkd", "tf-keras-vis"] | None = None,
 ) -> np.ndarray:
     """Which positions of a layer speak for the output of a network.
 
@@ -72,6 +77,7 @@ def grad_cam(
     >>> grad_cam(model, {"image": image}).tolist()
     [[[0.0, 0.25], [0.5, 1.0]]]
     """
+    tf_keras_vis_engine.check_engine(engine)
     subject = Subject(model, x, target, modality, channels)
     outputs = LayerOutputs(subject, subject.inputs_with(subject.x))
     if layer is None:

@@ -1,8 +1,13 @@
+from typing import Literal
+
+import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import gradient_of
+from keras_xkd.typing import Inputs
 from keras_xkd.visualization import tf_keras_vis_engine
 from keras_xkd.visualization.attention_maps import normalize
 from keras_xkd.visualization.layer_outputs import to_array
@@ -11,15 +16,15 @@ from keras_xkd.visualization.subject import Subject
 
 @keras_xkd_export("keras_xkd.visualization.saliency")
 def saliency(
-    model,
-    x,
-    target=None,
-    modality=None,
+    model: keras.Model,
+    x: Inputs,
+    target: int | ArrayLike | None = None,
+    modality: str | tuple[str, ...] | None = None,
     samples: int = 1,
     noise: float = 0.2,
     seed: int = 0,
     channels: bool | None = None,
-    engine: str | None = None,
+    engine: Literal["keras_xkd", "tf-keras-vis"] | None = None,
 ) -> np.ndarray:
     """Where a small change of the input changes a network's score most.
 
@@ -84,6 +89,7 @@ def saliency(
             "`samples` must be 1 or more and `noise` must not be negative. "
             f"Received: samples={samples}, noise={noise}"
         )
+    tf_keras_vis_engine.check_engine(engine)
     subject = Subject(model, x, target, modality, channels)
     if tf_keras_vis_engine.is_chosen(engine, subject):
         gradients = [

@@ -9,6 +9,19 @@ from keras_xkd.utils.graph import output_structure
 ENGINES = (None, "keras_xkd", "tf-keras-vis")
 
 
+def check_engine(engine):
+    """Raises for an engine that does not exist, or cannot be used here."""
+    if engine not in ENGINES:
+        raise ValueError(
+            f"`engine` must be one of {ENGINES}. Received: engine={engine!r}"
+        )
+    if engine == "tf-keras-vis":
+        backend = keras.backend.backend()
+        if backend != "tensorflow":
+            _refuse(f"the backend is '{backend}', not 'tensorflow'")
+        _check_installed()
+
+
 def is_chosen(engine, subject, layer=None):
     """Whether tf-keras-vis does the work.
 
@@ -17,22 +30,19 @@ def is_chosen(engine, subject, layer=None):
         subject: The `Subject`.
         layer: The layer of a Grad-CAM, if it is one.
     """
-    if engine not in ENGINES:
-        raise ValueError(
-            f"`engine` must be one of {ENGINES}. Received: engine={engine!r}"
-        )
-    if engine == "keras_xkd":
+    if engine == "keras_xkd" or keras.backend.backend() != "tensorflow":
         return False
     reason = _why_not(subject, layer)
-    if engine is None:
-        return reason is None and _is_installed()
-    if reason is not None:
-        raise ValueError(
-            f"tf-keras-vis cannot be used: {reason}. Leave out `engine`, or "
-            'use engine="keras_xkd". Received: engine="tf-keras-vis"'
-        )
-    _check_installed()
-    return True
+    if engine is not None and reason is not None:
+        _refuse(reason)
+    return reason is None and (engine is not None or _is_installed())
+
+
+def _refuse(reason):
+    raise ValueError(
+        f"tf-keras-vis cannot be used: {reason}. Leave out `engine`, or use "
+        'engine="keras_xkd". Received: engine="tf-keras-vis"'
+    )
 
 
 def absolute_gradient(subject, x):
@@ -81,8 +91,6 @@ def _view(network):
 
 def _why_not(subject, layer):
     """Why tf-keras-vis cannot read a network, or None."""
-    if keras.backend.backend() != "tensorflow":
-        return f"the backend is '{keras.backend.backend()}', not 'tensorflow'"
     network = subject.network
     name = f"'{network.name}'"
     if output_structure(network) is None:

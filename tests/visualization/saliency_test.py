@@ -227,7 +227,7 @@ def test_a_network_that_ignores_its_input():
 
 
 def test_golden():
-    found = saliency(networks.deep("image"), networks.data("image"), 1)
+    found = saliency(networks.deep("audio"), networks.data("audio"), 1)
     assert_golden("saliency", found[0], rtol=1e-3, atol=1e-5)
 
 
