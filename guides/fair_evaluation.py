@@ -319,13 +319,13 @@ the table, when nothing is left to choose. The benchmarks of this package do so
 
 ## A checklist
 
-- [ ] The student alone: same labels, steps, initial weights and search.
-- [ ] At least five seeds; a seed chooses all that is left to chance.
-- [ ] Differences by seed, their mean and interval; "unclear" if it contains 0.
-- [ ] The teacher, and the student with all labels where there are some.
-- [ ] No person, recording or video on two sides of a split.
-- [ ] The test split once, at the end.
-- [ ] What was tried and did not help.
+- The student alone: same labels, steps, initial weights and search.
+- At least five seeds; a seed chooses all that is left to chance.
+- Differences by seed, their mean and interval; "unclear" if it contains 0.
+- The teacher, and the student with all labels where there are some.
+- No person, recording or video on two sides of a split.
+- The test split once, at the end.
+- What was tried and did not help.
 
 ## Where to read on
 

@@ -290,7 +290,10 @@ distiller.compile("adam", "sparse_categorical_crossentropy")
 distiller.fit(x_train, y_train, epochs=2, verbose=0)
 lengths = np.linalg.norm(ops.convert_to_numpy(distiller.memory.rows), axis=1)
 print(f"lengths of prototypes: {lengths.min():.1f} to {lengths.max():.1f}")
-assert lengths.min() > 0
+distiller.save(output / "prototypes.keras")
+again = keras.models.load_model(output / "prototypes.keras")
+rows = ops.convert_to_numpy(again.memory.rows)
+np.testing.assert_allclose(np.linalg.norm(rows, axis=1), lengths, rtol=1e-5)
 
 """
 `gather` comes before the memory, so that it is the same on all devices. The
