@@ -15,6 +15,7 @@ import pytest
 
 import keras_xkd
 from keras_xkd import api_export
+from tests.types import signatures
 
 PACKAGE = pathlib.Path(keras_xkd.__file__).parent
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "public_api.txt"
@@ -209,6 +210,12 @@ def test_public_object(path):
     assert doc, f"{path} has no docstring."
     if inspect.isclass(obj):
         assert ">>>" in doc or "```" in doc, f"{path} shows no example."
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_hints(path):
+    missing = signatures.without_hints(PUBLIC[path])
+    assert not missing, f"Without a type hint: {missing}"
 
 
 def test_public_api():

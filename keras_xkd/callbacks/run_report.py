@@ -79,6 +79,11 @@ class RunReport(keras.callbacks.Callback):
         ValueError: If `path` is no file, or an argument is no dict.
     """
 
+    # Made anew for each training.
+    epochs: list[int]
+    logs: dict[str, list[float]]
+    _due: float
+
     def __init__(
         self,
         path: str | os.PathLike,

@@ -119,8 +119,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
                     f"the {samples} samples. Received: labels of shape "
                     f"{self._labels[name].shape}"
                 )
-        self._events = None
-        self._features = None
+        self._events: event_summary.EventSummary | None = None
+        self._features: projector.Features | None = None
 
     @property
     def summary(self) -> event_summary.EventSummary:

@@ -19,7 +19,7 @@ def choose_late_fusion(
     train: Dataset,
     validation: Dataset,
     batch_size: int = 256,
-    seed: int | None = 0,
+    seed: int = 0,
 ) -> LateFusionChoice:
     """Says whether UMT or UME suits a task, from trained uni-modal models.
 

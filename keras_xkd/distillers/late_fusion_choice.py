@@ -1,7 +1,12 @@
+from typing import Any
+from typing import Literal
+
 import numpy as np
 
 from keras_xkd.distillers.ume import UME
 from keras_xkd.distillers.umt import UMT
+from keras_xkd.models.late_fusion import LateFusion
+from keras_xkd.typing import Networks
 
 RESAMPLES = 10_000
 CHOICES = ("UME", "UMT")
@@ -18,7 +23,14 @@ class LateFusionChoice:
         seed: Seed of the bootstrap.
     """
 
-    def __init__(self, models, ensemble, probe, unimodal, seed=0):
+    def __init__(
+        self,
+        models: Networks,
+        ensemble: np.ndarray,
+        probe: np.ndarray,
+        unimodal: dict[str, float],
+        seed: int = 0,
+    ) -> None:
         self.models = models
         self.unimodal = unimodal
         self.samples = n = len(ensemble)
@@ -41,22 +53,26 @@ class LateFusionChoice:
         self.probe_spread = float(b.std())
         low, high = np.quantile(b - a, [0.025, 0.975])
         self.interval = (float(low), float(high))
-        self.rule = "UMT" if self.probe > self.ensemble else "UME"
+        self.rule: Literal["UME", "UMT"] = (
+            "UMT" if self.probe > self.ensemble else "UME"
+        )
         self.choice = "UMT" if low > 0 else "UME"
 
     @property
-    def choice(self):
+    def choice(self) -> Literal["UME", "UMT"]:
         return self._choice
 
     @choice.setter
-    def choice(self, value):
+    def choice(self, value: Literal["UME", "UMT"]) -> None:
         if value not in CHOICES:
             raise ValueError(
                 f"`choice` must be one of {list(CHOICES)}. Received: {value!r}"
             )
         self._choice = value
 
-    def build(self, student=None, **kwargs):
+    def build(
+        self, student: LateFusion | None = None, **kwargs: Any
+    ) -> UME | UMT:
         """The `UME` of the models, or a `UMT` that they teach.
 
         Args:
@@ -72,7 +88,7 @@ class LateFusionChoice:
             )
         return UMT(student=student, teachers=self.models, **kwargs)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         width = max(len("linear probe (B)"), *map(len, self.unimodal))
         low, high = self.interval
         alone = [
