@@ -261,12 +261,9 @@ def summary(results):
 def draw(errors, path):
     """The error of every row."""
     figure, axis = canvas.new(size=(8, 4.4))
-    colors = {
-        "few": canvas.GREY,
-        "all": canvas.GREY,
-        "joint_teacher": canvas.ORANGE,
-        "two_stage_teacher": canvas.ORANGE,
-    }
+    teachers = ("joint_teacher", "two_stage_teacher")
+    colors = dict.fromkeys(("few", "all"), canvas.GREY)
+    colors |= dict.fromkeys(teachers, canvas.ORANGE)
     seed_rows.draw(axis, errors, TITLES, colors, digits=2)
     axis.set_xlabel("mean absolute error of the sentiment (scale -3 to 3)")
     axis.set_title(
