@@ -12,51 +12,34 @@ import logging
 import os
 import sys
 
+from keras_xkd import help_pages
 from keras_xkd.benchmark.catalogue import BENCHMARKS
-from keras_xkd.benchmark.catalogue import DETAILS
 from keras_xkd.benchmark.catalogue import OPTIONS
 from keras_xkd.benchmark.catalogue import WITHOUT_KERAS
 from keras_xkd.benchmark.catalogue import positive
 from keras_xkd.benchmark.names import BACKENDS
 
-DESCRIPTION = """\
-Cross-modal knowledge distillation in Keras 3: train with several modalities,
-deploy a student that needs only some of them.
-"""
-
-EXAMPLES = """\
-examples:
-  python -m keras_xkd demo                       pictures teach speech
-  python -m keras_xkd demo --seeds 1 --backend torch
-  python -m keras_xkd benchmark backends --methods kd amid --size mlp conv
-  python -m keras_xkd benchmark gaussians --seeds 100
-  python -m keras_xkd benchmark --help           all benchmarks
-"""
-
-DEMO = """\
-Trains a network that knows pictures of digits, lets it teach another that
-hears spoken digits, without one audio label, and compares with training on
-labels. Takes a minute or two on two processor cores. Writes student.keras,
-comparison.png, curves.png and results.json.
-"""
-
 
 def make_parser():
     """The parser of all arguments."""
-    formatter = argparse.RawDescriptionHelpFormatter
+    formatter = help_pages.formatter
     parser = argparse.ArgumentParser(
         "python -m keras_xkd",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
+        description=help_pages.DESCRIPTION,
+        epilog=help_pages.EXAMPLES,
         formatter_class=formatter,
     )
+    parser.add_argument("--version", action="version", version=_version())
+    # Metavars longer than the names: argparse then puts what the names mean
+    # beside all of them.
     commands = parser.add_subparsers(
-        dest="command", metavar="command", required=True
+        title="commands", dest="command", metavar="command-name", required=True
     )
     demo = commands.add_parser(
         "demo",
         help="pictures teach a network to recognise speech",
-        description=DEMO,
+        description=help_pages.DEMO,
+        epilog=help_pages.DEMO_EXAMPLES,
         formatter_class=formatter,
     )
     _add_common(demo, 5, "demo_output")
@@ -69,20 +52,38 @@ def make_parser():
     benchmark = commands.add_parser(
         "benchmark",
         help="measurements with a known answer",
-        description="Measurements with a known answer.",
+        description=help_pages.BENCHMARK,
+        epilog=help_pages.BENCHMARK_EXAMPLES,
+        formatter_class=formatter,
     )
-    names = benchmark.add_subparsers(dest="name", metavar="name", required=True)
+    names = benchmark.add_subparsers(
+        title="benchmarks",
+        dest="name",
+        metavar="name-of-benchmark",
+        required=True,
+    )
     for name, (seeds, purpose) in BENCHMARKS.items():
         child = names.add_parser(
             name,
             help=purpose,
-            description=DETAILS.get(name, f"{purpose}\n"),
+            description=help_pages.of_benchmark(name),
+            epilog=help_pages.examples_of(name),
             formatter_class=formatter,
         )
         _add_common(child, seeds, "benchmark_output", name not in WITHOUT_KERAS)
         for option, keywords in OPTIONS.get(name, {}).items():
             child.add_argument(option, **keywords)
     return parser
+
+
+def _version():
+    """The version of the package, and what it can run on."""
+    version = sys.modules["keras_xkd"].__version__
+    installed = [b for b in BACKENDS if importlib.util.find_spec(b)]
+    return (
+        f"keras_xkd {version}, Python {sys.version.split()[0]}, backends: "
+        f"{', '.join(installed) or 'none'}"
+    )
 
 
 def _add_common(parser, seeds, output, backend=True):

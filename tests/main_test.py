@@ -1,13 +1,17 @@
 import importlib.util
 import inspect
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
 import keras
 import pytest
 
+import keras_xkd
 from keras_xkd import __main__ as command_line
+from keras_xkd import help_pages
 from keras_xkd.benchmark import catalogue
 
 
@@ -31,7 +35,12 @@ def test_help_imports_nothing_heavy():
     ("arguments", "words"),
     [
         (["demo", "--help"], ["--seeds", "--output", "student.keras"]),
+        (["--help"], ["examples:", "guides/choosing_a_method.py", "demo"]),
+        (["demo", "--help"], ["examples:", "to read on:"]),
         (["benchmark", "--help"], list(command_line.BENCHMARKS)),
+        # What a benchmark measures, in the words of its module.
+        (["benchmark", "amid", "--help"], ["The claim: ", "RESULTS.md"]),
+        (["--version"], ["keras_xkd 0", keras.backend.backend()]),
         (["benchmark", "gaussians", "--help"], ["--first-seed", "--backend"]),
         (
             ["benchmark", "backends", "--help"],
@@ -128,6 +137,25 @@ def test_comparing_backends_imports_none_here():
     }
     assert "keras_xkd.benchmark.backends_link" in imported
     assert not imported & {"keras", "jax", "tensorflow", "torch"}
+
+
+def test_the_help_names_what_there_is():
+    root = pathlib.Path(keras_xkd.__file__).parent.parent
+    pages = [
+        help_pages.EXAMPLES,
+        help_pages.DEMO_EXAMPLES,
+        help_pages.BENCHMARK_EXAMPLES,
+    ]
+    files = re.findall(r"\S+/\S+\.py|\S+\.md|examples/", "".join(pages))
+    assert len(files) >= 6
+    assert all((root / name).exists() for name in files), files
+    lines = "".join(pages).splitlines()
+    assert max(map(len, lines)) <= 80
+    commands = [line for line in lines if " python -m keras_xkd " in line]
+    for line in commands:
+        words = re.split(r" {2,}", line.strip())[0].split()[3:]
+        if "--help" not in words:
+            command_line.make_parser().parse_args(words)
 
 
 def test_the_catalogue_is_whole():

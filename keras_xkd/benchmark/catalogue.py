@@ -149,7 +149,7 @@ time of the first (which compiles), memory, losses and accuracy. Uses a GPU
 where the backend finds one, and says so. Writes backends.json and a picture
 for each size.
 
-examples:
+Such as:
   ... benchmark backends --methods kd amid --size mlp conv --seeds 3
   ... benchmark backends --dtype mixed_float16 --jit --batch-size 64
 """,

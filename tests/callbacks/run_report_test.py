@@ -177,7 +177,7 @@ def row_of(low, high):
 @pytest.mark.parametrize(
     "error", [ValueError("what <i>went</i> wrong"), KeyboardInterrupt()]
 )
-def test_a_training_that_stops_leaves_its_page(tmp_path, error):
+def test_a_training_that_stops_leaves_its_page(tmp_path, quick, error):
     x, y = make_data()
     path = tmp_path / "report.html"
     with pytest.raises(type(error)):
@@ -188,7 +188,7 @@ def test_a_training_that_stops_leaves_its_page(tmp_path, error):
     said = f"Stopped by {type(error).__name__} after 2 of 5 epochs"
     assert said in page.text
     assert str(error) in page.text
-    assert "Curves" in page.headings
+    assert page.row("loss")
 
 
 def test_names_cannot_break_the_page(tmp_path, quick):
