@@ -12,6 +12,7 @@ from tutobook_rules import check
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = [s.path for s in cells.scripts(ROOT / "guides", ROOT / "examples")]
+OWN_WAY = "many_devices"  # Its commands choose the backend.
 HEADER = '''"""
 Title: Two lines
 Author: The keras_xkd contributors
@@ -146,6 +147,20 @@ def test_scripts_of_the_gallery(path):
     assert sources(notebook, "markdown")[1:] == shown
     page = tutobook.to_markdown(script)
     assert all(source in page for source in shown)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SCRIPTS if p.stem != OWN_WAY], ids=name_of
+)
+def test_a_script_chooses_its_backend_and_says_how_to_install(path):
+    text = path.read_text()
+    choice = 'os.environ.setdefault("KERAS_BACKEND", "jax")'
+    assert choice in text
+    for line in ("import keras\n", "import keras_xkd", "from keras"):
+        assert f"\n{line}" not in text[: text.index(choice)]
+    assert "pip install" in text
+    if ".savefig(" in text:
+        assert '"OUTPUT"' in text
 
 
 def is_text(node):
