@@ -4,9 +4,12 @@ import pathlib
 from typing import Any
 from typing import TypeAlias
 
-# Matplotlib is imported by what draws, so its types are names here.
+from keras_xkd import typing as types
+
+# Matplotlib is imported by what draws, so its types are names here. That of
+# an `ax` may be any, whose figure may be a part of another.
 Axes: TypeAlias = Any
-Figure: TypeAlias = Any
+Figure: TypeAlias = types.Figure
 
 # The palette of Okabe and Ito, which colour-blind readers can tell apart, with
 # black in place of its yellow, which is hard to see on white.

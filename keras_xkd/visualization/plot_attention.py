@@ -1,6 +1,7 @@
 import textwrap
 from collections.abc import Mapping
 from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def plot_attention(
     item: Any,
     maps: Mapping[str, Any] | Any,
     ax: Any = None,
-    kind: str | None = None,
+    kind: Literal["image", "spectrogram", "video"] | None = None,
 ) -> Any:
     """Draws an item, and each map laid over it, side by side.
 

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ PALE = "#D0D0D0"
 def plot_embeddings(
     features: Any,
     labels: Any = None,
-    method: str = "pca",
+    method: Literal["pca", "tsne"] = "pca",
     names: Sequence[str] | Mapping[Any, str] | None = None,
     seed: int = 0,
     ax: canvas.Axes | None = None,

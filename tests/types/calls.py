@@ -157,3 +157,13 @@ def datasets() -> None:
     assert_type(factors.mutual_information, dict[str, float])
     sound = keras_xkd.datasets.media.read_audio("tone.wav", seconds=0.5)
     sound.max()  # type: ignore[union-attr]
+
+
+def visualization() -> None:
+    figure = keras_xkd.visualization.plot_confusion([0, 1], [0, 1])
+    figure.savefig(pathlib.Path("confusion.png"))
+    figure.safe("confusion.png")  # type: ignore[attr-defined]
+    keras_xkd.visualization.plot_embeddings(rows, method="umap")  # type: ignore[arg-type]
+    maps = keras_xkd.visualization.saliency(student, x, modality="audio")
+    assert_type(maps, np.ndarray)
+    keras_xkd.visualization.saliency(student, x, engine="shap")  # type: ignore[arg-type]
