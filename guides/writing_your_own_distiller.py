@@ -311,7 +311,7 @@ networks of the role of its name; the one with None has the remaining terms
 and networks.
 
 Here a critic learns to tell the teacher's features from the student's, and the
-student learns to be taken for its teacher.
+student learns to be taken for its teacher. `summary` shows who is who.
 """
 
 
@@ -352,6 +352,7 @@ distiller.compile(
     loss_weights={"fool": 0.1},
     metrics=["accuracy"],
 )
+distiller.summary()
 history = distiller.fit(x_train, y_train, epochs=5, verbose=0)
 print({name: round(v[-1], 3) for name, v in history.history.items()})
 
