@@ -205,12 +205,14 @@ for row, values in agreement.items():
     print(f"{row:<32} agrees with the teacher on {np.mean(values):.1f} %")
 
 figure = xkd.visualization.plot_comparison(
-    scores, metric="test accuracy (%), ten draws of the data", chance=50
+    scores, metric="test accuracy (%)", chance=50
 )
 figure.savefig(output / "mke_accuracy.png")
 
 """
 ## What happened
+
+Each dot of the first picture is a draw of the data.
 
 The student of MKE is the only one that leaves its teacher behind. It takes
 both: without the perturbation the student repeats its teacher, on nearly every
@@ -259,7 +261,7 @@ for ax, row in zip(axes, (TEACHER, COPY, MKE), strict=True):
     found = scores[row][DRAWS.index(42)]
     draw_decision(ax, networks[row], f"{row}: {found:.1f} %", x_test, y_test)
 axes[0].set_ylabel("beta")
-axes[-1].legend(loc="upper right", fontsize=8)
+axes[-1].legend(loc="lower left", fontsize=8)
 figure.savefig(output / "mke_decisions.png")
 
 """
