@@ -195,15 +195,25 @@ def with_site_links(text, place) -> str:
         page = place_of(file)
         if page is None:
             return words if (ROOT / file).exists() else match[0]
-        page = posixpath.relpath(page, posixpath.dirname(place) or ".")
-        return f"[{words}]({page}{mark}{anchor})"
+        return f"[{words}]({towards(page)}{mark}{anchor})"
+
+    def towards(page):
+        return posixpath.relpath(page, posixpath.dirname(place) or ".")
+
+    def named(match):
+        page = place_of(match[1]) if (ROOT / match[1]).exists() else None
+        return f"[{match[0]}]({towards(page)})" if page else match[0]
 
     fences = re.compile(r"(^ *(`{3,}).*?^ *\2`* *$)", re.M | re.S)
     parts = fences.split(text)
     # `split` returns what is between fences, the fence, its marks, and so on.
     for number in range(0, len(parts), 3):
-        parts[number] = re.sub(
+        text = re.sub(
             r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)(?!\{)", change, parts[number]
+        )
+        # Files that a text names in backticks, from the root.
+        parts[number] = re.sub(
+            r"(?<![`\[])`([\w/]+\.(?:md|py))`(?![`\]])", named, text
         )
     return "".join(part for number, part in enumerate(parts) if number % 3 != 2)
 

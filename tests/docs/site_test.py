@@ -157,7 +157,7 @@ def test_links_between_files_lead_to_pages():
 ```
 [g](../README.md)
 ```
-[h](../RESULTS.md)
+[h](../RESULTS.md) `RESULTS.md` `setup.py` [`CHANGELOG.md`](../CHANGELOG.md)
 """
     assert (
         site_pages.with_site_links(text, "guides/x.md")
@@ -166,7 +166,8 @@ def test_links_between_files_lead_to_pages():
 ```
 [g](../README.md)
 ```
-[h](../results.md)
+[h](../results.md) [`RESULTS.md`](../results.md) `setup.py` \
+[`CHANGELOG.md`](../changelog.md)
 """
     )
     assert site_pages.with_site_links(text, "reference/losses.md") == text
