@@ -79,7 +79,7 @@ def compare(
     Returns:
         A dict with `settings`; `workers`, what each backend ran on; `cases`, a
         list with the result of every method and size, see
-        `backends_results.summarise`.
+        `backends_results.summarise`. `print` gives its tables.
 
     Raises:
         ValueError: If an argument is not valid, or no backend is installed.
@@ -111,12 +111,12 @@ def compare(
     if quick:
         options["tiny"] = True
     launch = {"cores": cores, "device": device, "timeout": timeout}
-    results = {
-        "seeds": seeds,
-        "settings": {**options, **launch},
-        "workers": {},
-        "cases": [],
-    }
+    results = backends_report.Results(
+        seeds=seeds,
+        settings={**options, **launch},
+        workers={},
+        cases=[],
+    )
     for each in sizes:
         plan = _plan(each, steps, epochs, turn, quick)
         for method in methods:

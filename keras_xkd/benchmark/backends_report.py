@@ -15,6 +15,13 @@ from keras_xkd.benchmark.table import table
 from keras_xkd.visualization import canvas
 
 
+class Results(dict):
+    """What `backends.compare` found; `print` gives the tables."""
+
+    def __repr__(self):
+        return text(self)
+
+
 def where(worker):
     """What a backend runs on, as text."""
     device = worker["device"]

@@ -39,9 +39,9 @@ h3 { font-size: 1em; margin: 20px 0 6px; }
     linear-gradient(to left, var(--back) 30%, transparent)
       100% 0 / 40px 100% no-repeat local,
     linear-gradient(to right, var(--soft), transparent)
-      0 0 / 10px 100% no-repeat scroll,
+      0 0 / 6px 100% no-repeat scroll,
     linear-gradient(to left, var(--soft), transparent)
-      100% 0 / 10px 100% no-repeat scroll;
+      100% 0 / 6px 100% no-repeat scroll;
 }
 table {
   border-collapse: collapse; margin: 6px 0 10px;
@@ -73,6 +73,7 @@ figure { margin: 12px 0; min-width: 0; }
 figcaption { font-size: .92em; margin-bottom: 4px; }
 figure img {
   display: block; height: auto; background: #ffffff; border-radius: 4px;
+  max-width: max(100%, 480px);
 }
 .grid img { max-width: 100%; }
 code {

@@ -32,6 +32,22 @@ class LatentFactors(typing.NamedTuple):
     factors: dict[str, np.ndarray]
     mutual_information: dict[str, float]
 
+    def __repr__(self) -> str:
+        def widths(parts):
+            return ", ".join(f"{k} ({v.shape[-1]})" for k, v in parts.items())
+
+        known = self.mutual_information.items()
+        return "\n".join(
+            [
+                f"LatentFactors: {len(self.y)} samples",
+                f"  x: {widths(self.x)}",
+                f"  y: {len(np.unique(self.y))} classes",
+                f"  factors: {widths(self.factors)}",
+                "  mutual information, nats: "
+                + ", ".join(f"{k} {v:.3f}" for k, v in known),
+            ]
+        )
+
 
 @keras_xkd_export("keras_xkd.datasets.latent_factors.load_data")
 def load_data(

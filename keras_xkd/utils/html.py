@@ -90,8 +90,8 @@ def picture(figure: Any, title: str = "", said: str = "") -> str:
         figure.savefig(data, format="png", dpi=200)
         kind = "png"
     code = base64.b64encode(data.getvalue()).decode()
-    # As wide as drawn, where there is room; its box scrolls where there is
-    # not: letters that shrink with the page could not be read.
+    # As wide as drawn, where there is room. On a phone it shrinks to 480 px
+    # and its box scrolls: smaller letters could not be read.
     style = f"width:{round(96 * figure.get_size_inches()[0])}px"
     return (
         f'<figure>{caption(title)}<div class="scroll"><img style="{style}" '

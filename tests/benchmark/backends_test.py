@@ -115,7 +115,8 @@ def test_different_devices_are_pointed_out(fakes):
     results = backends.compare(
         backends=["jax", "torch"], quick=True, optimizer="sgd", **quiet
     )
-    text = backends_report.text(results)
+    text = repr(results)
+    assert text == backends_report.text(results)
     assert "SAME KIND OF DEVICE" not in text and "--optimizer" not in text
     gpu = {"kind": "gpu", "name": "Some GPU", "count": 1}
     results["workers"]["torch"]["device"] = gpu

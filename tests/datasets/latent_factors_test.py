@@ -222,3 +222,13 @@ def test_golden_values():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         latent_factors.load_data(10, **options)
+
+
+def test_it_prints_what_it_has():
+    result = latent_factors.load_data(20, dims={"a": 5, "b": 7}, shared=2)
+    lines = repr(result).splitlines()
+    assert lines[0] == "LatentFactors: 20 samples"
+    assert lines[1] == "  x: a (5), b (7)"
+    assert "shared (2)" in lines[3]
+    name, nats = next(iter(result.mutual_information.items()))
+    assert f"{name} {nats:.3f}" in lines[4]
