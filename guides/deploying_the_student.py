@@ -135,7 +135,8 @@ if keras.backend.backend() != "torch":
     import tensorflow as tf
 
     student.export(str(output / "student"), verbose=False)
-    served = tf.saved_model.load(str(output / "student")).serve(some)
+    loaded = tf.saved_model.load(str(output / "student"))
+    served = loaded.serve(some).numpy()
     print(f"SavedModel differs by {np.abs(served - expected).max():.1e}")
     np.testing.assert_allclose(served, expected, atol=1e-3, rtol=1e-3)
 

@@ -79,7 +79,7 @@ def train(model, x, y=None, loss=None, **arguments):
 
 
 def decisions(model):
-    logits = model({"audio": x_val["audio"]}, training=False)
+    logits = model(x_val["audio"], training=False)
     return keras.ops.convert_to_numpy(logits).argmax(axis=-1)
 
 
