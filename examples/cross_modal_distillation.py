@@ -157,7 +157,7 @@ def train(model, network, make_network, seed, x, y=None):
     keras.utils.set_random_seed(seed)
     network.set_weights(make_network().get_weights())
     for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(np.zeros(variable.shape))
     model.fit(x, y, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 
 

@@ -175,7 +175,7 @@ def train(name, fresh, seed, x, y=None):
     networks[name].set_weights(fresh().get_weights())
     model = models[name]
     for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(np.zeros(variable.shape))
     size = len(keras.tree.flatten(x)[0])
     rows = np.resize(np.arange(size), 20 * BATCH_SIZE)
     x, y = xkd.data.take(x, rows), None if y is None else y[rows]

@@ -152,7 +152,7 @@ def train(model, network, fresh, seed, x, y):
     keras.utils.set_random_seed(seed)
     network.set_weights(fresh().get_weights())
     for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(np.zeros(variable.shape))
     epochs = STEPS * BATCH_SIZE // len(y)
     model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
 
