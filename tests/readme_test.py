@@ -8,32 +8,15 @@ import keras
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
-EXAMPLES = README.parent / "examples"
-# What needs a corpus or a download to run.
-NEEDS_DATA = ('manual_dir="~/', "whisper_tiny_en")
-
-
 def blocks():
     return re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-
-
-def test_scripts_are_those_of_the_examples():
-    scripts = [b for b in blocks() if "sys.argv" in b]
-    assert scripts == [(EXAMPLES / "files_to_student.py").read_text()]
 
 
 def test_snippets_run_when_pasted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
-    ran = 0
     for block in blocks():
-        code = compile(block, str(README), "exec")
-        if "sys.argv" in block or any(n in block for n in NEEDS_DATA):
-            continue
-        exec(code, names)
-        ran += 1
-    assert ran == len(blocks()) - 3
-    assert names["amid"].player_layers("discriminator")
+        exec(compile(block, str(README), "exec"), names)
     # The claim of the quick start: it learnt from the teacher.
     student = keras.models.load_model(tmp_path / "student.keras")
     predicted = student.predict(names["x_val"]["audio"], verbose=0).argmax(-1)
@@ -42,7 +25,14 @@ def test_snippets_run_when_pasted(tmp_path, monkeypatch, capsys):
     logs = sorted(names["history"])
     assert str(logs) in printed
     assert str(logs) in README.read_text()
-    assert names["result"]["audio"]["accuracy"] > 0.2
+    assert "mimic" in printed  # The summary.
+
+
+def test_links_within_the_repository():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
+    assert links
+    for link in links:
+        assert (README.parent / link).exists(), link
 
 
 def test_every_public_class_is_in_the_readme():
