@@ -221,7 +221,11 @@ def _check(dims, sizes, noise, shares, label_noise, num_classes):
         )
     empty = [g for g, share in shares.items() if share and not sizes[g]]
     if empty:
-        raise ValueError(f"`label_share` names groups without factors: {empty}")
+        raise ValueError(
+            f"`label_share` must name groups that have factors, not {empty}. "
+            "By default the shared ones have all of it: with `shared=0`, pass "
+            f"`label_share`. Received: label_share={shares}"
+        )
     if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError(
             "The values of `label_share` must not be negative and must sum to "

@@ -10,8 +10,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.benchmark import statistics
 from keras_xkd.benchmark.table import table
 from keras_xkd.diagnostics.halves import check_confidence
-from keras_xkd.typing import Axes
-from keras_xkd.typing import Figure
+from keras_xkd.typing import Axes, Figure
 
 
 class SeedComparison(collections.abc.Mapping):

@@ -100,6 +100,7 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
         self.companions: dict[str, keras.layers.Layer] = {}
         self._has_contrast = False
         self.plan = types.SimpleNamespace(weights=None, pairs={})
+        self.task_loss: keras.losses.Loss | None = None
         self.terms = Terms({})
         self.role_metrics = RoleMetrics(None, None, ())
 

@@ -214,7 +214,7 @@ def test_golden_values():
         ({"label_share": {"c": 1.0}}, "Unknown key.*c"),
         ({"label_share": {"a": 0.5}}, "must sum to 1"),
         ({"label_share": {"a": 1.5, "b": -0.5}}, "must sum to 1"),
-        ({"private": 0, "label_share": {"a": 1.0}}, "without factors"),
+        ({"private": 0, "label_share": {"a": 1.0}}, "have factors.*shared=0"),
         ({"label_noise": -1}, "`label_noise` must not be negative"),
         ({"num_classes": 1}, "at least 2"),
     ],
@@ -225,10 +225,10 @@ def test_errors(options, message):
 
 
 def test_it_prints_what_it_has():
-    result = latent_factors.load_data(20, dims={"a": 5, "b": 7}, shared=2)
+    result = latent_factors.load_data(20, dims={"a": 6, "b": 7}, shared=2)
     lines = repr(result).splitlines()
     assert lines[0] == "LatentFactors: 20 samples"
-    assert lines[1] == "  x: a (5), b (7)"
+    assert lines[1] == "  x: a (6), b (7)"
     assert "shared (2)" in lines[3]
     name, nats = next(iter(result.mutual_information.items()))
     assert f"{name} {nats:.3f}" in lines[4]

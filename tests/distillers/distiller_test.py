@@ -224,8 +224,10 @@ def test_shared_layers_train_but_are_not_saved(tmp_path):
         inputs = keras.Input((4,), name=modality)
         networks.append(keras.Model(inputs, layers.Dense(3)(shared(inputs))))
     distiller = Auxiliary(student=networks[0], auxiliary=networks[1])
-    distiller.compile("adam", CE)
     x, y = make_data(audio=4, image=4)
+    # A method can be tried before `compile`: there is no loss of the task.
+    assert distiller.compute_losses(x, y, None, training=False)[1] == {}
+    distiller.compile("adam", CE)
     distiller.fit(x, y, verbose=0)
     with pytest.raises(ValueError, match="'student' and 'auxiliary' share"):
         distiller.save(tmp_path / "d.keras")
