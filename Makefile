@@ -123,7 +123,7 @@ format: $(VENV)/.installed-all
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .mypy_cache
 	rm -rf demo_output benchmark_output gpu_output
 	find keras_xkd tests -name __pycache__ -prune -exec rm -rf {} +
 
