@@ -3,7 +3,7 @@ Title: The same training on every backend
 Author: The keras_xkd contributors
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: Train one student on TensorFlow, JAX and PyTorch, and compare losses and times.
+Description: Train a student on TensorFlow, JAX and PyTorch, and compare.
 Accelerator: None
 """
 
@@ -12,15 +12,15 @@ Accelerator: None
 
 A Keras model runs on TensorFlow, JAX and PyTorch. Does it also learn the same
 on them? The three compute gradients in different ways, and a distiller asks
-more of them than a plain classifier does: several networks in one step, some of
-them frozen, losses that read hidden features, sometimes several optimizers.
+more of them than a plain classifier does: several networks in one step, some
+of them frozen, losses that read hidden features, sometimes several optimizers.
 
-This example trains the same student on each backend that is installed, with the
-same teacher, from the same weights, on the same batches in the same order. Its
-claim:
+This example trains the same student on each backend that is installed, with
+the same teacher, from the same weights, on the same batches in the same order.
+Its claim:
 
-- **the numbers are the same**: the loss of every step agrees up to rounding, and
-  so does the accuracy of the student in the end;
+- **the numbers are the same**: the loss of every step agrees up to rounding,
+  and so does the accuracy of the student in the end;
 - **the times are not**, and that is what a backend can be chosen by.
 
 What is compared is `CrossModalDistiller`: a frozen teacher reads one modality,
@@ -56,10 +56,10 @@ output = pathlib.Path(os.environ.get("OUTPUT", "."))
 """
 ## A process for each backend
 
-Keras chooses its backend when it is imported, and keeps it. So `compare` starts
-one process per backend, and tells them what to do; the backend that Keras has in
-*this* process plays no part. They never work at the same time, since each would
-slow the others down: they take turns, of 20 steps here.
+Keras chooses its backend when it is imported, and keeps it. So `compare`
+starts one process per backend, and tells them what to do; the backend that
+Keras has in *this* process plays no part. They never work at the same time,
+since each would slow the others down: they take turns, of 20 steps here.
 
 `compare` makes the networks and the data itself, all from NumPy's random
 numbers, since each backend draws other ones from the same seed. The data has
@@ -82,8 +82,8 @@ assert len(found) > 1, "Install a second backend."
 """
 ## The same numbers
 
-Of the first steps, each loss is kept. Here are some of them, with all the digits
-that float32 has.
+Of the first steps, each loss is kept. Here are some of them, with all the
+digits that float32 has.
 """
 
 print("step  " + "".join(f"{name:>14}" for name in found))
@@ -116,8 +116,9 @@ for pair, ratio in case["ratios"].items():
     print(f"{pair}: {ratio['ratio']:.2f} (95 %: {low:.2f} to {high:.2f})")
 
 """
-The picture has the losses at the left, one line on the other, so that the later
-ones are thinner; and the time of a step at the right, with a dot for each turn.
+The picture has the losses at the left, one line on the other, so that the
+later ones are thinner; and the time of a step at the right, with a dot for
+each turn.
 """
 
 
@@ -153,14 +154,15 @@ draw(found).savefig(output / "compare_backends.png")
 """
 ## What does not hold
 
-- **"Backend A is faster than backend B" is no claim of this example.** Networks
-  of a few thousand parameters measure how long it takes to *start* operations,
-  not to compute them. With larger networks and on an accelerator the order can
-  be another one, and a machine that does other work beside moves all times.
+- **"Backend A is faster than backend B" is no claim of this example.**
+  Networks of a few thousand parameters measure how long it takes to *start*
+  operations, not to compute them. With larger networks and on an accelerator
+  the order can be another one, and a machine that does other work beside moves
+  all times.
 - **Equal up to rounding is not equal.** The backends add numbers in different
   orders. In a long training, with Adam, or in half precision, two runs part
-  slowly, as two runs on different devices do. What should stay the same is what
-  a mean over several seeds says.
+  slowly, as two runs on different devices do. What should stay the same is
+  what a mean over several seeds says.
 - **The same seed is not the same weights.** `keras.utils.set_random_seed(0)`
   draws other numbers on each backend. To carry a training over, save the
   weights on one and load them on the other.
@@ -168,8 +170,8 @@ draw(found).savefig(output / "compare_backends.png")
 ## With the full data
 
 Replace the call by `backends.compare(methods=["kd", "amid"], size=["mlp",
-"conv", "transformer"], seeds=range(3))` for a ResNet-18 and a transformer of 12
-blocks, on the accelerator if there is one; `python -m keras_xkd benchmark
+"conv", "transformer"], seeds=range(3))` for a ResNet-18 and a transformer of
+12 blocks, on the accelerator if there is one; `python -m keras_xkd benchmark
 backends --help` is the same as a command, which writes tables and pictures.
 
 ## Does the claim hold?
@@ -186,9 +188,8 @@ assert differences["accuracy"] < 0.02, differences
 """
 ## References
 
-- Hinton, G., Vinyals, O., Dean, J. (2015). [Distilling the Knowledge in a Neural
-  Network](https://arxiv.org/abs/1503.02531).
-- The Keras documentation: [Keras 3 benchmarks](
-  https://keras.io/getting_started/benchmarks/), with larger models and
-  accelerators.
+- Hinton, G., Vinyals, O., Dean, J. (2015). [Distilling the Knowledge in a
+  Neural Network](https://arxiv.org/abs/1503.02531).
+- Keras: [Keras 3 benchmarks](https://keras.io/getting_started/benchmarks/),
+  with larger models and accelerators.
 """
