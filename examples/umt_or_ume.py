@@ -35,8 +35,9 @@ What we want to see, on test sets that are used for nothing else:
 
 - digits that are seen and heard, three seeds: the audio encoder of a jointly
   trained network is at least 3 points worse than one trained alone, and at
-  least 3 points worse than that of UMT; the rule chooses UME, and UME predicts
-  better than UMT;
+  least 3 points worse than that of UMT. Still UME predicts better than UMT, and
+  who follows the rule loses less than 2 points on average against the better of
+  the two;
 - a task of paired features: the rule chooses UMT, which is at least 20 points
   better.
 """
@@ -283,10 +284,11 @@ figure = xkd.visualization.plot_comparison(scores, metric="test accuracy (%)")
 figure.savefig(output / "umt_digits.png")
 
 """
-A and B are alike: a classifier that sees all features at once finds nothing
-that the average does not find. So the rule says UME, and on the test set the
-average is indeed the best of all, without any joint training. Image and sound
-of a digit each tell the digit by themselves.
+A and B are close: a classifier that sees all features at once finds little that
+the average does not find. On the test set the average is better than UMT,
+without any joint training. Image and sound of a digit each tell the digit by
+themselves. The rule has 297 samples to see that, and does not see it with every
+seed: the last lines of this example say what it chose.
 
 ## A task of paired features
 
@@ -347,14 +349,17 @@ lazy = gap(probes, "joint training", "audio alone")
 cured = gap(probes, "UMT", "joint training")
 print(f"digits, probe: joint training against alone {lazy:+.1f} points")
 print(f"digits, probe: UMT against joint training   {cured:+.1f} points")
-print(f"digits: {choices} chosen")
+chosen = [scores[choice][i] for i, choice in enumerate(choices)]
+better = np.maximum(scores["UME"], scores["UMT"])
+regret = np.mean(better - chosen)
+print(f"digits: {choices} chosen, which costs {regret:.1f} points")
 print(f"digits: UMT against UME {gap(scores, 'UMT', 'UME'):+.1f} points")
 paired = sensor_scores["UMT"] - sensor_scores["UME"]
 print(f"sensor: {sensor_rule.choice} chosen")
 print(f"sensor: UMT against UME {paired:+.1f} points")
 assert lazy < -3
 assert cured > 3
-assert choices == ["UME"] * len(SEEDS)
+assert regret < 2
 assert gap(scores, "UMT", "UME") < 0
 assert sensor_rule.choice == "UMT"
 assert paired > 20
@@ -366,6 +371,12 @@ assert paired > 20
 repairs the audio encoder, and predicts no better than joint training for it:
 the image alone is nearly always enough. The repaired encoder pays where images
 are missing or poor.
+
+**That the rule is always right.** Its interval covers the choice of the
+validation samples. It does not cover the training of the models, and an average
+with equal weights is not the best use of a strong and a weak model. On a
+synthetic task of uni-modal features it chose UME in 19 of 20 cases, with 1,000
+validation samples (`RESULTS.md`).
 
 **That the rule finds the best model.** It chooses between two methods. On the
 sensor, and on other problems in `RESULTS.md`, plain joint training is as good
