@@ -250,9 +250,9 @@ figure.savefig(output / "cross_modal_distillation.png")
 
 """
 With five labels per digit the network recognises about half of the test sounds.
-The student has not seen one label, and does as well as the network with all
-1,200 of them, as far as three seeds can tell. With half of the pairs wrong it
-still beats few labels, but the wrong images have cost it a good part.
+The student has not seen one label, and comes close to the network with all
+1,200 of them. With half of the pairs wrong it still beats few labels, but the
+wrong images have cost it a good part.
 
 The student of the last seed, digit by digit. A row is what was said, a column
 what the student heard.
@@ -262,9 +262,8 @@ figure = xkd.visualization.plot_confusion(y_test, predict(student, "audio"))
 figure.savefig(output / "cross_modal_confusion.png")
 
 """
-Its errors are those of an ear: it confuses digits that sound alike in noise,
-not digits that look alike, such as 1 and 7. The images have told it *what* to
-listen for, and the sounds have told it how.
+No digit is lost: the student has learnt all ten, and nobody has named one to
+it.
 
 ## The claim, checked
 
