@@ -288,10 +288,9 @@ assert gain(WRONG, DISTILLED) < -5
 
 **That pairs come for free.** These pairs were made by matching the digit. Each
 of them tells the student, through a teacher that is nearly always right, about
-as much as a label would; so it is no surprise that the student does as well as
-with all labels. A sound track says less about its frames than that, and the
-student can learn from a pair only what both sides have in common. With half of
-the pairs wrong it already falls behind.
+as much as a label would. A sound track says less about its frames than that,
+and the student can learn from a pair only what both sides have in common. With
+half of the pairs wrong it already falls behind.
 
 **That a student beats its teacher.** The teacher reads images and is much
 better. It sets the limit.
