@@ -281,9 +281,11 @@ figure.savefig(output / "cmcd_sketch_retrieval.png")
 ## Stage 3: two labels per digit
 
 Twenty labelled sketches are drawn three times from the training images. A
-`LinearProbe` puts a linear layer on the frozen sketch encoder. The baseline
-has the same network, all of which learns, from fresh weights. The rates, 0.01
-and 0.003, were chosen on the validation split.
+`LinearProbe` puts a linear layer on the frozen sketch encoder. One baseline
+has the same network, all of which learns, from fresh weights; the other takes
+the label of the nearest sketch. The rates, 0.01 and 0.003, were chosen on the
+validation split. From scratch the network learns its twenty sketches by heart
+at any rate that was tried, and knows little of others.
 """
 
 
@@ -308,10 +310,19 @@ def accuracy(network, rows, fine_tune, rate):
     return float(np.mean(guess.argmax(-1) == y_test))
 
 
-scores = {"from scratch": [], "CMCD, linear": []}
+def nearest(rows):
+    """The digit of the labelled sketch that is most similar by pixels."""
+    sketches = flat(pairs["sketch"][rows])
+    sketches = sketches / np.linalg.norm(sketches, axis=1, keepdims=True)
+    found = (flat(test["sketch"]) @ sketches.T).argmax(-1)
+    return float(np.mean(y_train[rows][found] == y_test))
+
+
+scores = {"nearest sketch": [], "from scratch": [], "CMCD, linear": []}
 for seed in range(3):
     keras.utils.set_random_seed(seed)
     rows = labelled(seed)
+    scores["nearest sketch"].append(nearest(rows))
     scores["from scratch"].append(
         accuracy(encoder("sketch"), rows, fine_tune=True, rate=3e-3)
     )
@@ -319,7 +330,7 @@ for seed in range(3):
         accuracy(cmcd.student, rows, fine_tune=False, rate=1e-2)
     )
 for name, values in scores.items():
-    print(f"{name:13}", *(f"{value:.3f}" for value in values))
+    print(f"{name:14}", *(f"{value:.3f}" for value in values))
 
 figure = xkd.visualization.plot_comparison(
     scores, "accuracy with 20 labelled sketches", chance=0.1
@@ -356,9 +367,10 @@ Read pairs of photo and sketch, such as Sketchy, with `keras_xkd.data.load` and
 own, pixels = found["CMCD"], found["contours, pixel by pixel"]
 assert own["mAP"] > pixels["mAP"] + 0.08, found
 assert own["R@5"] > pixels["R@5"] + 0.03, found
-gain = np.subtract(scores["CMCD, linear"], scores["from scratch"])
-print(f"accuracy gained with 20 labels: {100 * gain.mean():.0f} points")
-assert gain.mean() > 0.08, scores
+for baseline in ("nearest sketch", "from scratch"):
+    gain = np.subtract(scores["CMCD, linear"], scores[baseline]).mean()
+    print(f"with 20 labels, against {baseline}: {100 * gain:+.0f} points")
+    assert gain > 0.08, scores
 
 """
 ## References
