@@ -60,7 +60,7 @@ Two questions should come before any of these:
   learn. `guides/will_it_help.py` measures it.
 - **How good is the teacher?** On one family of problems a poor teacher brought
   no gain to a student with labels, even where all that decides was shared.
-"""  # noqa: E501
+"""
 
 """
 ## The methods
@@ -132,7 +132,7 @@ choice.
 trains, along with the student or before. *Found*: the error of a text student
 with 60 noisy labels fell from 0.874 to 0.715, three quarters of what 1,440
 more labels bring. **Step one of the paper did not help** there.
-"""  # noqa: E501
+"""
 
 """
 ## A small comparison

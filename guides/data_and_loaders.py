@@ -270,6 +270,25 @@ print(type(train).__name__, sorted(batch), tuple(batch["audio"].shape))
 - `x["sample_id"]` is there by itself, and so is `x["present"]` where the data
   set says what is missing, as this one does.
 
+These builders read corpora from a folder, in the form in which they are
+distributed. Their docstrings say where to get the data, the layout, the licence
+and the splits. None was run on the real corpus: all are tested on generated
+files in its layout, on the three backends.
+
+| builder | modalities | read from |
+|---|---|---|
+| `PairedMedia` | video, audio, image, depth, text | your own files: a table, or parallel folders. [paired_media.md](../keras_xkd/datasets/paired_media.md) has tested scripts for VGGSound, Kinetics-400, ActivityNet, IEMOCAP, ModelNet40 views and Sketchy |
+| `RAVDESS` | video, audio, text | the mp4 and wav files by their name codes; the splits by actor are ours |
+| `UCF101`, and its 51 classes with sound | video, audio | the avi files and the official lists |
+| `CMUMOSI`, `CMUMOSEI` | text, audio and video features | the pickles of MMSA and MulT, aligned or not, with an unpickler that executes nothing |
+| `VEGAS` | audio and video features | the HDF5 file; its keys are those of published loading code |
+| `AVMNIST` | image, audio | `mnist` and `spoken_digit` of tensorflow-datasets; the pairing is ours |
+| `NYUDepthV2` | image, depth | FastDepth's archive; equal to tensorflow-datasets' own builder |
+
+A missing or damaged file is named (`DataFileError`); `on_error="skip"` leaves the
+sample out, `"absent"` that modality, and both are reported. `MultimodalBuilder` is
+the base of builders of your own.
+
 ## A teacher that runs once
 
 A large frozen teacher returns the same for a sample in every epoch.

@@ -159,7 +159,7 @@ sound export with `LogMel(fft=False)`.
 
 `quantize` is Keras' own, too, and changes the model: quantize a copy. It knows
 dense layers, attention and embeddings; convolutions stay float32.
-"""  # noqa: E501
+"""
 
 int8 = keras.models.clone_model(student)
 int8.set_weights(student.get_weights())

@@ -207,23 +207,13 @@ scores["distilled, no labels"] = [
 
 """
 Take the difference seed by seed, then the mean of the differences and its
-interval. Five differences have four degrees of freedom, for which the 95 %
-quantile of Student's t is 2.776.
+interval, which is that of Student's t over the seeds:
 """
 
-
-def gain(name, baseline):
-    differences = np.subtract(scores[name], scores[baseline])
-    mean = differences.mean()
-    half = 2.776 * differences.std(ddof=1) / np.sqrt(len(differences))
-    return mean, mean - half, mean + half
-
-
-for baseline in ("alone, 50 labels", "alone, all labels"):
-    mean, low, high = gain("distilled, no labels", baseline)
-    print(f"against {baseline}: {mean:+.1f} points ({low:+.1f} to {high:+.1f})")
-_, low, _ = gain("distilled, no labels", "alone, 50 labels")
-assert low > 5
+compare = xkd.diagnostics.compare_seeds
+result = compare(scores, baseline="alone, 50 labels")
+print(result)
+assert result["distilled, no labels"]["difference"]["low"] > 5
 
 figure = xkd.visualization.plot_comparison(
     scores, metric="validation accuracy (%)", chance=10
@@ -277,11 +267,10 @@ for seed in SEEDS:
     untrained, student = network("audio"), models["distilled, no labels"][seed]
     scores["probe, untrained"].append(accuracy(probe(untrained, seed)))
     scores["probe, distilled"].append(accuracy(probe(student, seed)))
-for name in ("probe, untrained", "probe, distilled"):
-    print(f"{name}: {np.mean(scores[name]):.1f} %")
-mean, low, high = gain("probe, distilled", "probe, untrained")
-print(f"difference: {mean:+.1f} points ({low:+.1f} to {high:+.1f})")
-assert low > 5
+probes = {name: v for name, v in scores.items() if name.startswith("probe")}
+result = compare(probes)
+print(result)
+assert result["probe, distilled"]["difference"]["low"] > 5
 
 """
 The probes have 50 labels, those of the student alone: so the two can be

@@ -282,4 +282,4 @@ network, MiniLM. Presets by name were not downloaded: there was no network.
 - `guides/deploying_the_student.py`: which encoders can be exported where.
 - `keras_xkd.models.Encoder`: which output of a backbone becomes tokens, class
   tokens and masks.
-"""  # noqa: E501
+"""

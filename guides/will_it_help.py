@@ -27,7 +27,7 @@ None of them trains a distiller. Here each is tried on data whose answer is
 known, so that you see what it tells and what it does not. The claim to be
 checked at the end: where `complementarity` expects no help, distillation
 harms, and where it expects help, distillation helps.
-"""  # noqa: E501
+"""
 
 """
 ## Setup
