@@ -306,8 +306,9 @@ def accuracy(network, rows, fine_tune, rate):
     # The first hand's sketches come in the order of the images.
     x, y = pairs["sketch"][rows], y_train[rows]
     probe.fit(x, y, batch_size=20, epochs=60, verbose=0)
-    guess = probe.predict(test["sketch"], batch_size=300, verbose=0)
-    return float(np.mean(guess.argmax(-1) == y_test))
+    logits = ops.stop_gradient(probe(test["sketch"], training=False))
+    guess = ops.convert_to_numpy(logits).argmax(-1)
+    return float(np.mean(guess == y_test))
 
 
 def nearest(rows):

@@ -61,7 +61,7 @@ output = pathlib.Path(os.environ.get("OUTPUT", "."))
 SAMPLES = {"train": 1500, "validation": 100, "test": 1000}
 LABELLED, REPEATS = 60, 8
 EPOCHS, BATCH = 10, 64
-SEEDS = range(3)
+SEEDS = range(10, 13)
 
 """
 ## Data
@@ -88,10 +88,10 @@ WORDS, LENGTH = 400, 8
 def film(sentiment, rng):
     shape = (len(sentiment), FRAMES, SIZE, SIZE, 3)
     strength = rng.uniform(size=shape[:2])  # Some frames tell little.
-    shade = 0.15 * sentiment[:, None] * strength
+    shade = 0.25 * sentiment[:, None] * strength
     light = 0.5 + 0.1 * rng.standard_normal(shape[:2])
     colour = light[..., None] + shade[..., None] * np.array([1, 0, -1])
-    noise = 0.3 * rng.standard_normal(shape)
+    noise = 0.2 * rng.standard_normal(shape)
     return (colour[:, :, None, None] + noise).astype("float32")
 
 
@@ -125,8 +125,8 @@ A bad, a middling and a good opinion. What the words are worth, no network is
 told.
 """
 
-x, labels, sentiment = load(0)["train"]
-valence = 1.5 * np.random.default_rng(0).standard_normal(WORDS)
+x, labels, sentiment = load(SEEDS[0])["train"]
+valence = 1.5 * np.random.default_rng(SEEDS[0]).standard_normal(WORDS)
 shown = np.argsort(sentiment)[[10, 900, -10]]
 figure = Figure(figsize=(5, 4), dpi=150, layout="constrained")
 for row, number in zip(figure.subplots(3, FRAMES), shown):
@@ -196,14 +196,15 @@ The teacher and the student are two *players*, which may have an optimizer
 each. No gradient of the student reaches the teacher.
 
 Every student takes as many steps, of 64 samples, and keeps the weights of the
-epoch with the lowest error on 100 labelled validation pairs.
+epoch with the lowest error on 100 labelled validation pairs. The learning
+rates were chosen with other seeds.
 """
 
 
 def ready(model):
     optimizer = keras.optimizers.Adam(1e-2)
     if isinstance(model, xkd.distillers.VideoAdviser):
-        teachers = keras.optimizers.Adam(2e-3)
+        teachers = keras.optimizers.Adam(1e-3)
         optimizer = {"student": optimizer, "teacher": teachers}
     model.compile(
         optimizer,
