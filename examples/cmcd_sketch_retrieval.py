@@ -226,10 +226,10 @@ training. Two questions are asked:
 - Is the very image found that was sketched? `recall_at_k` is the share of
   sketches whose image is among the first k.
 
-The same functions are metrics for `compile` as well, `RetrievalMAP` and
-`RecallAtK`. One baseline needs no learning: compare the sketch with the
-contours of each image, pixel by pixel. It is a strong one, as these sketches
-*are* contours; but the hand moved.
+`RetrievalMAP` and `RecallAtK` are the same as Keras metrics, for models that
+return both embeddings. One baseline needs no learning: compare the sketch with
+the contours of each image, pixel by pixel. It is a strong one, as these
+sketches *are* contours; but the hand moved.
 """
 
 

@@ -121,7 +121,8 @@ cache that does not fit is worse than none.
 `dtype="float16"` halves the size of the files, and rounds.
 """
 
-folder = pathlib.Path(tempfile.mkdtemp())
+temporary = tempfile.TemporaryDirectory()  # Yours would stay.
+folder = pathlib.Path(temporary.name)
 data = (x_train, y_train)
 cached = {}
 for dtype in ("float32", "float16"):
