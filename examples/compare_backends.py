@@ -139,13 +139,14 @@ def draw(found):
     left.set_ylabel("loss")
     left.set_title("the first 20 steps", loc="left")
     left.set_xticks([1, 5, 10, 15, 20])
-    left.spines[["top", "right"]].set_visible(False)
     left.legend(frameon=False)
     times = {name: own["milliseconds"] for name, own in found.items()}
     xkd.visualization.plot_comparison(times, "milliseconds a step", ax=right)
     right.set_xlabel("milliseconds a step: turns, mean and 95 % interval")
     right.set_xlim(left=0)
     right.set_title("turns of 20 steps", loc="left")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
