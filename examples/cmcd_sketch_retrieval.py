@@ -27,8 +27,8 @@ a network that knows images teach one that reads sketches?
 After stage 2 both encoders write into one space, so that a sketch can look for
 its image. The claims of this example, on handwritten digits:
 
-- a sketch finds images of the same digit, and its own image, better than by
-  comparing contours pixel by pixel;
+- a sketch finds images of the same digit, and its own image among the first
+  five, better than by comparing contours pixel by pixel;
 - with two labelled sketches per digit, a linear classifier on the distilled
   encoder is better than the same network trained from scratch.
 """
