@@ -119,7 +119,7 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
             x: A batch `{modality: tensor or nested dict}`.
             y: What `targets` returned in training, the labels in evaluation;
                 None without labels.
-            sample_weight: t.Weights of the samples, or None.
+            sample_weight: Weights of the samples, or None.
             training: Whether this is a training step.
 
         Returns:
@@ -193,7 +193,7 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
                 loss, which then compares features.
             loss_weights: A dict `{term: number}`. A term that is not named
                 keeps its default.
-            metrics: t.Metrics of the student's logits, or a dict by role.
+            metrics: Metrics of the student's logits, or a dict by role.
             weighted_metrics: The same, weighted by `sample_weight`.
             on_nonfinite: `"raise"` stops at the first loss that is not
                 finite, naming the term, before any weight changes. This

@@ -61,7 +61,8 @@ class RoleModel(MadeOfParts, keras.Model):
             role: Name of a network: its role, its key if the role holds a
                 dict, `<role>_<i>` if the role holds a list.
             x: A batch, of which the network gets what it reads.
-            training: Passed on to the network.
+            training: Passed on to the network. A frozen one does not train:
+                `ask` runs it.
 
         Returns:
             A dict of outputs; a single tensor becomes `{"logits": tensor}`.
@@ -72,6 +73,12 @@ class RoleModel(MadeOfParts, keras.Model):
                 f"{sorted(self.named)}"
             )
         network = self.named[role]
+        if training and any(network is other for other in self._frozen()):
+            raise ValueError(
+                f"'{role}' is frozen: run it by `ask`, or with "
+                "`training=False` if a gradient is to pass through it. "
+                f"Received: training={training}"
+            )
         inputs = select_modalities(x, network)
         return self.readout.run(network, inputs, training)
 
@@ -109,8 +116,10 @@ class RoleModel(MadeOfParts, keras.Model):
 
     def frozen_ids(self) -> set[int]:
         """The variables of the frozen roles, by identity."""
-        networks = [n for role in self.frozen for n in self.networks(role)]
-        return {id(v) for network in networks for v in network.variables}
+        return {id(v) for network in self._frozen() for v in network.variables}
+
+    def _frozen(self):
+        return [n for role in self.frozen for n in self.networks(role)]
 
     def _without_frozen(self, variables):
         left_out = self.frozen_ids()

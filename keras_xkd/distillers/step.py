@@ -44,6 +44,7 @@ class Step:
             here = modalities.presence(x, self.named[self.main])
             terms = self.task_terms(y, own, sample_weight, mask=here)
             outputs, extras = {self.main: own}, {}
+        self.terms.check_logs(terms, extras)
         terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
         predictions = {
             role: prediction(outputs[role])

@@ -38,6 +38,13 @@ class Ownership:
                 if key in trained:
                     self._owner[key] = index
         self._check_orphans()
+        for player, layers in zip(self.players, self.layers, strict=True):
+            if not layers:
+                raise ValueError(
+                    f"The player '{player}' has no layer to train. A player "
+                    "has the networks of the role of its name: give the "
+                    "distiller such a role, or define `player_layers`."
+                )
 
     def indices(self, player, variables):
         """Positions in `variables` of those that a player (index) owns."""

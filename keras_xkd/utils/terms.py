@@ -58,6 +58,16 @@ class Terms:
             name=f"{name}_loss_weight",
         )
 
+    def check_logs(self, terms, extras):
+        """Raises if a log has the name of a loss."""
+        own = {"loss", *(f"{name}_loss" for name in terms)}
+        clash = sorted(own & set(extras))
+        if clash:
+            raise ValueError(
+                f"`compute_losses` returned the logs {clash}, which are names "
+                "of losses: call them otherwise."
+            )
+
     def check_names(self, terms):
         """Raises if a weight was given for a term that does not exist.
 
@@ -168,6 +178,9 @@ def masked_weight(sample_weight, mask, reduction):
     """
     if mask is None:
         return sample_weight
+    mask = ops.convert_to_tensor(mask)
+    if not keras.backend.is_float_dtype(mask.dtype):  # Such as `y >= 0`.
+        mask = ops.cast(mask, "float32")
     weight = mask
     if reduction not in ("sum", "mean_with_sample_weight"):
         size = ops.cast(ops.shape(mask)[0], mask.dtype)

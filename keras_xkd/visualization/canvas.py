@@ -1,15 +1,17 @@
 """Pictures without global state: no pyplot, no style changes."""
 
 import pathlib
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeAlias
 
-from keras_xkd import typing as types
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:  # It is imported by what draws, and Keras by nothing here.
+    Figure = Any
 
-# Matplotlib is imported by what draws, so its types are names here. That of
-# an `ax` may be any, whose figure may be a part of another.
+# Any: the figure of an `ax` may be a part of another.
 Axes: TypeAlias = Any
-Figure: TypeAlias = types.Figure
 
 # The palette of Okabe and Ito, which colour-blind readers can tell apart, with
 # black in place of its yellow, which is hard to see on white.

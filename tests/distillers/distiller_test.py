@@ -180,14 +180,68 @@ class Orphan(TwoPlayers):
         return [self.student] if player == "student" else []
 
 
+class Nobody(TwoPlayers):
+    players = {"student": None, "nobody": ("critic",)}
+
+
 def test_ownership_is_checked_at_compile():
-    for method, message in [(Share, "owned by"), (Orphan, "No player owns")]:
+    for method, message in [
+        (Share, "owned by"),
+        (Orphan, "No player owns"),
+        (Nobody, "'nobody' has no layer.*role of its name"),
+    ]:
         distiller = method(
             student=classifier("audio", 4),
             critic=classifier("logits", 3, units=1),
         )
         with pytest.raises(ValueError, match=message):
             distiller.compile("sgd", CE)
+
+
+class Careless(Distiller):
+    """Trains its teacher; or logs what is the name of a loss."""
+
+    logs = {"loss": 1.0, "task_loss": 1.0, "scale": 1.0}
+
+    def compute_losses(self, x, y, sample_weight, training):
+        run = self.ask if self.logs else self.run
+        run("teacher", x, *([] if self.logs else [training]))
+        student = self.run("student", x, training)
+        terms = self.task_terms(y, student, sample_weight)
+        return {"student": student}, terms, self.logs
+
+
+def test_careless_methods_are_refused():
+    distiller = Careless(
+        student=classifier("audio", 4), teacher=classifier("image", 4)
+    )
+    distiller.compile("sgd", CE)
+    x, y = make_data(audio=4, image=4)
+    state = snapshot(distiller)
+    with pytest.raises(ValueError, match="logs \\['loss', 'task_loss'\\]"):
+        distiller.fit(x, y, verbose=0)
+    distiller.logs = {}
+    distiller.compile("sgd", CE)
+    with pytest.raises(ValueError, match="'teacher' is frozen.*`ask`"):
+        distiller.fit(x, y, verbose=0)
+    assert same(state, distiller)
+    distiller.compute_losses(x, y, None, training=False)
+
+
+def test_masks_of_any_dtype():
+    distiller = Careless(
+        student=classifier("audio", 4), teacher=classifier("image", 4)
+    )
+    distiller.compile("sgd", CE)
+    x, y = make_data(8, audio=4)
+    mask = np.arange(8) < 3
+    own = distiller.run("student", x, training=False)
+    rest = {"logits": own["logits"][:3]}
+    expected = distiller.task_terms(y[:3], rest, None)["task"]
+    for kind in ("bool", "int32", "float32"):
+        given = mask.astype(kind)
+        found = distiller.task_terms(y, own, None, mask=given)["task"]
+        np.testing.assert_allclose(to_numpy(found), to_numpy(expected), 1e-5)
 
 
 def test_variable_shared_by_teacher_and_student_is_refused():

@@ -93,7 +93,9 @@ def test_clips_of_several_lengths_and_a_loaded_encoder(tmp_path):
     for clip, row in zip(clips, found):
         filled = clip if len(clip) >= 4 else padded(clip, 4, 0)["frames"][0]
         tokens = to_numpy(encoder.backbone(filled[None]))[0]
-        np.testing.assert_allclose(row, tokens.mean(axis=0), rtol=1e-4)
+        np.testing.assert_allclose(
+            row, tokens.mean(axis=0), rtol=1e-4, atol=1e-6
+        )
     np.testing.assert_array_equal(found[-1], 0)
     # As a layer and as a part of another graph, both saved.
     spliced = keras.Model(encoder.input, encoder.output["features"])
@@ -130,7 +132,9 @@ def test_samples_through_a_front_end(shape, front_end, stack):
     expected = features(encoder, clip, 70)
     tokens = encoder.backbone(front_end(clip[None]))
     tokens = to_numpy(tokens).reshape(-1, 4)
-    np.testing.assert_allclose(expected[0], tokens.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        expected[0], tokens.mean(axis=0), rtol=1e-4, atol=1e-6
+    )
     for length in (80, 120, 330):
         found = features(encoder, clip, length)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
