@@ -184,6 +184,15 @@ history = distiller.fit(x_train, epochs=2, verbose=0).history
 print(f"loss on pseudo-labels: {history['loss'][-1]:.3f}")
 
 """
+### Labels that are missing
+
+`fit(x)` has no labels at all: `y` is `None`, and `task_terms` returns nothing.
+Where some samples have one, the others have -1, as `keras_xkd.data.hide_labels`
+writes. The loss leaves these out if it is told to, by
+`SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)`; a loss given
+by name knows nothing of it. `task_terms(..., mask=present)` does the same for
+samples that lack a modality: the mean is over those where the mask is true.
+
 ## A term that compares samples
 
 Networks that return features beside their logits let terms compare these.

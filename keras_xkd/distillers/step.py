@@ -64,7 +64,12 @@ class Step:
         mask: Mask = None,
         loss: keras.losses.Loss | None = None,
     ) -> dict[str, Tensor]:
-        """The `loss` of a network as a term; by default the compiled one."""
+        """The `loss` of a network as a term; by default the compiled one.
+
+        The mean is over the samples that `mask`, shape `(batch,)`, selects.
+        Their labels must be valid: for labels of -1 the loss itself needs
+        `ignore_class=-1`. Without a loss or labels there is no term.
+        """
         loss = self.task_loss if loss is None else loss
         if loss is None or y is None:
             return {}
