@@ -100,7 +100,7 @@ test-gallery: check-backends $(VENV)/.installed-all
 		PYTEST_ARGS="-m gallery --dist load tests/examples $(PYTEST_ARGS)"
 
 docs: $(VENV)/.installed-docs
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@$(BIN)/python docs/site_links.py build/site
 	@echo "Open build/site/index.html."
 
