@@ -10,7 +10,7 @@ from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.benchmark import statistics
 from keras_xkd.benchmark.table import table
 from keras_xkd.diagnostics.halves import check_confidence
-from keras_xkd.typing import Axes, Figure
+from keras_xkd.typing import Axes
 
 
 class SeedComparison(collections.abc.Mapping):
@@ -59,13 +59,14 @@ class SeedComparison(collections.abc.Mapping):
 
     __repr__ = __str__
 
-    def plot(self, ax: Axes | None = None, metric: str = "score") -> Figure:
-        """Draws every seed, means and intervals, see `plot_comparison`."""
+    def plot(self, ax: Axes | None = None, metric: str = "score") -> Axes:
+        """Draws every seed, means and intervals; returns the axes."""
         from keras_xkd.visualization.plot_comparison import plot_comparison
 
-        return plot_comparison(
+        figure = plot_comparison(
             self.scores, metric=metric, confidence=self.confidence, ax=ax
         )
+        return figure.axes[0] if ax is None else ax
 
 
 def _interval(row, sign=""):

@@ -13,6 +13,7 @@ from keras_xkd.diagnostics.halves import check_confidence
 from keras_xkd.diagnostics.latency import interleaved
 from keras_xkd.diagnostics.latency import median_interval
 from keras_xkd.typing import Dataset, Metrics, Networks
+from keras_xkd.utils.arrays import to_array
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 
@@ -110,7 +111,7 @@ def deployment_report(
     sample = None
     for batch, labels in scoring.batches(x, y, batch_size):
         batch = zero_absent(batch)
-        batch = keras.tree.map_structure(scoring.to_array, batch)
+        batch = keras.tree.map_structure(to_array, batch)
         sample = batch if sample is None else sample
         if labels is None:
             break  # One batch is enough to measure time.

@@ -5,20 +5,15 @@ import math
 import statistics
 
 import numpy as np
-from keras import ops
 
 from keras_xkd.diagnostics.classifier import classify
+from keras_xkd.utils.arrays import to_array
 
 CLASSIFIERS = {
     "auto": classify,
     "linear": functools.partial(classify, linear=True),
 }
 FEWEST = 20
-
-
-def to_array(x):
-    """An array from an array, a list, or a tensor of any type and gradient."""
-    return np.asarray(ops.convert_to_numpy(x) if ops.is_tensor(x) else x)
 
 
 def check_features(**arrays):

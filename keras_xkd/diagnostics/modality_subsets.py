@@ -14,6 +14,7 @@ from keras_xkd.benchmark.table import table
 from keras_xkd.diagnostics import scoring
 from keras_xkd.diagnostics.halves import check_confidence
 from keras_xkd.typing import Axes, Dataset, Metrics
+from keras_xkd.utils.arrays import to_array
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.modalities import zero_absent
 from keras_xkd.visualization.plot_missing_modalities import (
@@ -225,4 +226,4 @@ def _with_only(x, subset, own, reads_present):
         masks[name] = masks[name] * (name in subset)
     kept = {n: m for n, m in masks.items() if n in x}
     x = zero_absent({**x, "present": kept})
-    return keras.tree.map_structure(scoring.to_array, x), rows
+    return keras.tree.map_structure(to_array, x), rows

@@ -9,6 +9,7 @@ from keras_xkd.diagnostics import halves
 from keras_xkd.diagnostics.gaussian_critic import gaussian_critic
 from keras_xkd.diagnostics.network_critic import network_critic
 from keras_xkd.typing import Classifier, Critic, Interval
+from keras_xkd.utils.arrays import to_array
 
 CRITICS = {"gaussian": gaussian_critic, "network": network_critic}
 
@@ -101,7 +102,7 @@ def mutual_information(
     - [Poole et al., 2019](https://arxiv.org/abs/1905.06922) (the bounds)
     """
     halves.check_confidence(confidence)
-    b = halves.to_array(b)
+    b = to_array(b)
     one_column = b.ndim == 1 or b.shape[1:] == (1,)
     if b.dtype == object:
         b = np.array(b.tolist())  # What it holds decides.
@@ -130,7 +131,7 @@ def pair_values(a, b, critic, seed):
     for new in (0, 1):
         train, test = half != new, half == new
         score = critic(a[train], b[train])
-        scores = halves.to_array(score(a[test], b[test])).astype("float64")
+        scores = to_array(score(a[test], b[test])).astype("float64")
         _check_scores(scores, test.sum())
         values[test] = halves.contrast(scores)
     return values, math.log(len(a) // 2)

@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_xkd.data.views import take
-from keras_xkd.diagnostics.halves import to_array
 from keras_xkd.distillers.distiller import Distiller
+from keras_xkd.utils.arrays import to_array
 from keras_xkd.utils.modalities import RESERVED
 from keras_xkd.utils.modalities import check_batch
 from keras_xkd.utils.modalities import known_modalities

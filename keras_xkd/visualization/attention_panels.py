@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_xkd.visualization.items import CHANNELS
+from keras_xkd.visualization import items
 
 KINDS = ("image", "spectrogram", "video")
 FRAMES = 8  # The most that a strip shows.
@@ -18,13 +18,13 @@ def kind_of(item, kind):
         raise ValueError(
             f"`kind` must be one of {KINDS} or None. Received: kind={kind!r}"
         )
-    channels = len(shape) > 2 and shape[-1] in CHANNELS
+    channels = len(shape) > 2 and shape[-1] in items.CHANNELS
     if kind is None and len(shape) == 2:
         kind = "image" if shape[0] == shape[1] else "spectrogram"
     elif kind is None:
         kind = "image" if channels and len(shape) == 3 else "video"
     axes = 3 if kind == "video" else 2
-    allowed = (1,) if kind == "spectrogram" else CHANNELS
+    allowed = (1,) if kind == "spectrogram" else items.CHANNELS
     grey = len(shape) == axes
     colored = len(shape) == axes + 1 and shape[-1] in allowed
     if not item.size or not (grey or colored):
@@ -58,21 +58,12 @@ def frames_of(video):
 
 def colored(item, kind):
     """The item in its own colours, from 0 to 1, `(..., 3)`."""
-    item = _unit(item)
     if item.ndim == len(positions_of(item, kind)):
         item = item[..., None]
+    colors = item.shape[-1] > 1
+    item = items.unit(item) if colors else items.stretched(item)
     item = item[..., :3]  # What is transparent is shown as if it were not.
     return np.broadcast_to(item, (*item.shape[:-1], 3))
-
-
-def _unit(values):
-    """As they are if from 0 to 1, or 255; else stretched."""
-    low, high = values.min(), values.max()
-    if low >= 0 and 1 < high <= 255 and values.shape[-1] in (3, 4):
-        return values / 255
-    if low >= 0 and high <= 1 and values.shape[-1] in (3, 4):
-        return values
-    return (values - low) / (high - low if high > low else 1)
 
 
 def overlay(item, values):

@@ -1,12 +1,8 @@
 """What the pictures are made of: arrays, labels and the names of classes."""
 
 import numpy as np
-from keras import ops
 
-
-def to_array(x):
-    """An array from an array, a list, or a tensor of any type and gradient."""
-    return np.asarray(ops.convert_to_numpy(x) if ops.is_tensor(x) else x)
+from keras_xkd.utils.arrays import to_array
 
 
 def numbers(name, x):

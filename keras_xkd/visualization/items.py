@@ -22,7 +22,7 @@ def pictures(name, items):
     if items.ndim == 4 and items.shape[-1] in CHANNELS and items.size:
         if items.shape[-1] == 1:
             return list(items[..., 0]), _range(items, "gray")
-        return list(_unit(items)), {}
+        return list(unit(items)), {}
     if items.ndim != 3 or not items.size:
         raise ValueError(
             f"`{name}` must be images of shape `(N, height, width, channels)` "
@@ -40,14 +40,20 @@ def _range(items, cmap):
     return {"cmap": cmap, "vmin": items.min(), "vmax": items.max()}
 
 
-def _unit(colors):
+def unit(colors):
     """Colours from 0 to 1: as they are, from 0 to 255, or stretched."""
     low, high = colors.min(), colors.max()
     if low >= 0 and high <= 1:
         return colors
     if low >= 0 and high <= 255:
         return colors / 255
-    return (colors - low) / (high - low if high > low else 1)
+    return stretched(colors)
+
+
+def stretched(values):
+    """Values from 0, the least, to 1."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low if high > low else 1)
 
 
 def box(picture, left, top):

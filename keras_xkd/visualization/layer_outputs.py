@@ -41,7 +41,7 @@ class LayerOutputs:
         if not calls:
             return None
         try:
-            arrays = [to_array(output) for output in calls]
+            arrays = [to_float32(output) for output in calls]
         except Exception:  # It was traced: each backend has its own error.
             return None
         return self.arrange(arrays)
@@ -78,7 +78,7 @@ class LayerOutputs:
                 return subject.score(subject.x)
 
         still = ops.zeros((len(calls), *calls[0].shape), "float32")
-        return self.arrange(list(to_array(gradient_of(score, still))))
+        return self.arrange(list(to_float32(gradient_of(score, still))))
 
 
 def layers_of(network):
@@ -116,7 +116,7 @@ def is_floating(tensor):
     )
 
 
-def to_array(tensor):
+def to_float32(tensor):
     """A float32 array, of a tensor with or without a gradient."""
     tensor = ops.cast(ops.stop_gradient(tensor), "float32")
     return ops.convert_to_numpy(tensor)

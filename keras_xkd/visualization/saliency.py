@@ -10,7 +10,7 @@ from keras_xkd.backend import gradient_of
 from keras_xkd.typing import Inputs
 from keras_xkd.visualization import tf_keras_vis_engine
 from keras_xkd.visualization.attention_maps import normalize
-from keras_xkd.visualization.layer_outputs import to_array
+from keras_xkd.visualization.layer_outputs import to_float32
 from keras_xkd.visualization.subject import Subject
 
 
@@ -98,7 +98,7 @@ def saliency(
         ]
     else:
         gradients = [
-            np.abs(to_array(gradient_of(subject.score, x)))
+            np.abs(to_float32(gradient_of(subject.score, x)))
             for x in _copies(subject.x, samples, noise, seed)
         ]
     maps = np.mean(gradients, axis=0)
@@ -111,7 +111,7 @@ def _copies(x, samples, noise, seed):
         yield x
         return
     rng = np.random.default_rng(seed)
-    values = to_array(x)
+    values = to_float32(x)
     axes = tuple(range(1, values.ndim))
     deviation = noise * np.ptp(values, axis=axes, keepdims=True)
     for _ in range(samples):

@@ -39,7 +39,9 @@ def test_prints_and_plots():
     lines = str(result).splitlines()
     assert "- alone" in lines[0] and "baseline" in lines[2]
     assert "worse" in lines[4] and "-" in lines[4]
-    (axes,) = result.plot(metric="accuracy (%)").axes
+    axes = result.plot(metric="accuracy (%)")
+    assert result.plot(axes) is axes
+    result.plot(axes, metric="accuracy (%)")
     assert axes.get_xlabel().startswith("accuracy (%)")
     single = compare_seeds({"a": [1.0], "b": [2.0]})
     assert single["b"]["difference"]["verdict"] == "unclear"
