@@ -113,9 +113,11 @@ What it uses:
 - `self.task_terms(y, outputs, sample_weight)` is the `loss` of `compile` as a
   term `"task"`, or nothing where there are no labels.
 - A term is a scalar, or one value for each sample. The latter is weighted by
-  `sample_weight` and averaged for you.
+  `sample_weight` and averaged for you, and so is one value for each position
+  of a sequence: reduce what should count as a sum.
 - What is returned: the outputs of the networks by role, which the metrics
-  read; the terms; further numbers to log.
+  read; the terms; further numbers to log. A role whose outputs are not
+  returned has no metrics in that step.
 
 The training step calls `compute_losses` once. Use `keras.ops` in it, and it
 runs on every backend.
@@ -190,8 +192,17 @@ print(f"loss on pseudo-labels: {history['loss'][-1]:.3f}")
 Where some samples have one, the others have -1, as `keras_xkd.data.hide_labels`
 writes. The loss leaves these out if it is told to, by
 `SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)`; a loss given
-by name knows nothing of it. `task_terms(..., mask=present)` does the same for
-samples that lack a modality: the mean is over those where the mask is true.
+by name knows nothing of it. Metrics count -1 as a wrong answer, as in Keras,
+unless the distiller says which samples have a label:
+
+```python
+def labels(self, y):
+    return ops.maximum(y, 0), y >= 0
+```
+
+`task_terms(..., mask=present)` does the same for samples that lack a modality:
+the mean is over those where the mask is true. A batch may say so itself, under
+the key `"present"`; see the guide on data and loaders.
 
 ## A term that compares samples
 

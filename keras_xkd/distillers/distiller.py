@@ -275,6 +275,8 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         modalities.check_not_empty(x)
         self.check_devices(self.on_nonfinite)
+        if not self.compiled:  # Keras asks on some backends only.
+            raise ValueError("Call `compile` before `evaluate`.")
         return super().evaluate(x, *args, **kwargs)
 
     @property

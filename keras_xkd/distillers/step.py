@@ -10,6 +10,7 @@ from keras_xkd.utils import modalities
 from keras_xkd.utils.outputs import prediction
 from keras_xkd.utils.replicas import gather_all
 from keras_xkd.utils.replicas import value_of
+from keras_xkd.utils.step_result import checked
 from keras_xkd.utils.terms import masked_weight
 from keras_xkd.utils.terms import per_position
 from keras_xkd.utils.terms import reduce_term
@@ -33,9 +34,7 @@ class Step:
         if training:
             y = self.targets(x, y)
         try:
-            outputs, terms, extras = self.compute_losses(
-                x, y, sample_weight, training
-            )
+            result = self.compute_losses(x, y, sample_weight, training)
         except modalities.MissingModalityError:
             if training:
                 raise
@@ -43,7 +42,9 @@ class Step:
             own = self.run(self.main, x, training)
             here = modalities.presence(x, self.named[self.main])
             terms = self.task_terms(y, own, sample_weight, mask=here)
-            outputs, extras = {self.main: own}, {}
+            result = {self.main: own}, terms, {}
+        read = self.role_metrics.roles & {self.main}
+        outputs, terms, extras = checked(result, read)
         self.terms.check_logs(terms, extras)
         terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
         predictions = {

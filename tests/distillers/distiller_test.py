@@ -244,6 +244,31 @@ def test_masks_of_any_dtype():
         np.testing.assert_allclose(to_numpy(found), to_numpy(expected), 1e-5)
 
 
+def test_metrics_leave_out_samples_without_a_label():
+    class SomeLabels(Distiller):
+        def labels(self, y):
+            return ops.maximum(y, 0), y >= 0
+
+        def compute_losses(self, x, y, sample_weight, training):
+            student = self.run("student", x, training)
+            terms = self.task_terms(y, student, sample_weight)
+            return {"student": student}, terms, {}
+
+    distiller = SomeLabels(student=classifier("audio", 4))
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1
+    )
+    distiller.compile("sgd", loss, metrics=["accuracy"])
+    x, y = make_data(8, audio=4)
+    labelled = np.array([0, 1, 2, 5, 6])
+    some = np.full_like(y, -1)
+    some[labelled] = y[labelled]
+    found = distiller.evaluate(x, some, verbose=0, return_dict=True)
+    best = distiller.predict(x, verbose=0).argmax(axis=-1)
+    right = np.mean(best[labelled] == y[labelled])
+    np.testing.assert_allclose(found["accuracy"], right, 1e-6)
+
+
 def test_variable_shared_by_teacher_and_student_is_refused():
     from keras_xkd.distillers import CrossModalDistiller
 
