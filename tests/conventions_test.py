@@ -208,8 +208,7 @@ def test_public_object(path):
         assert name in package.__all__  # What `help(package)` lists.
     doc = vars(obj).get("__doc__") if inspect.isclass(obj) else obj.__doc__
     assert doc, f"{path} has no docstring."
-    if inspect.isclass(obj):
-        assert ">>>" in doc or "```" in doc, f"{path} shows no example."
+    assert ">>>" in doc or "```" in doc, f"{path} shows no example."
 
 
 @pytest.mark.parametrize("path", PUBLIC)

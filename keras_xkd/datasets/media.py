@@ -57,6 +57,22 @@ def read_text(path: PathLike) -> str:
 
 @keras_xkd_export("keras_xkd.datasets.media.has_audio")
 def has_audio(path: PathLike) -> bool:
-    """Whether a file has sound, without decoding it."""
+    """Whether a file has sound, without decoding it.
+
+    Args:
+        path: The file, of any format that FFmpeg reads.
+
+    Returns:
+        A bool.
+
+    Raises:
+        DataFileError: If the file cannot be opened.
+
+    Example:
+
+    ```python
+    with_sound = [path for path in clips if media.has_audio(path)]
+    ```
+    """
     with av_stream.open_stream(path, "audio") as (_, stream):
         return stream is not None

@@ -51,6 +51,21 @@ def read_depth(
 
     Returns:
         An array of type uint16 and shape `(height, width, 1)`.
+
+    Raises:
+        DataFileError: If the file cannot be read as one channel of whole
+            numbers up to 65535.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> from keras_xkd.datasets import media
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "depth.png"
+    >>> Image.fromarray(np.full((2, 3), 1500, "uint16")).save(path)
+    >>> depth = media.read_depth(path)
+    >>> depth.shape, int(depth.max())  # Often millimetres.
+    ((2, 3, 1), 1500)
     """
     with _open_image(path) as image:
         if len(image.getbands()) != 1 or image.mode == "P":

@@ -91,7 +91,7 @@ class ContrastiveMemory(keras.layers.Layer):
                 "indexed by `sample_id`), or `queue`, the number of past "
                 "samples to keep. Received neither."
             )
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.chunk_size = chunk_size
         self.rows = samples or queue
         self.seed = seed

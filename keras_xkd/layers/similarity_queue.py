@@ -64,7 +64,7 @@ class SimilarityQueue(keras.layers.Layer):
                 f"`length` must be a positive integer. Received: {length!r}"
             )
         checks.check_temperature(teacher_temperature, student_temperature)
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.length: int = int(length)
         self.arguments: dict[str, Any] = {
             "teacher_temperature": teacher_temperature,

@@ -12,6 +12,13 @@ def check_temperature(*temperatures):
             )
 
 
+def check_choice(name, value, choices):
+    """Raises unless a value is one of several."""
+    if value not in choices:
+        known = " or ".join(map(repr, choices))
+        raise ValueError(f"`{name}` must be {known}. Received: {value}")
+
+
 def check_memory(
     samples, queue, embedding_dim, temperature, momentum, negatives
 ):

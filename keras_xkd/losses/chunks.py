@@ -6,16 +6,15 @@ import keras
 from keras import ops
 
 
-def check_chunk_size(chunk_size):
-    """Raises unless the number of rows is a positive integer or `None`."""
-    if chunk_size is None:
-        return
-    if not isinstance(chunk_size, numbers.Integral) or chunk_size < 1:
-        raise ValueError(
-            "`chunk_size` must be a positive integer, the number of rows that "
-            "are compared at a time, or `None` for all of them. Received: "
-            f"chunk_size={chunk_size!r}"
-        )
+def check_sizes(**sizes):
+    """Raises unless each is a positive number of rows, or None."""
+    for name, size in sizes.items():
+        whole = isinstance(size, numbers.Integral)
+        if size is not None and not (whole and size > 0):
+            raise ValueError(
+                f"`{name}` must be a positive integer, the number of rows, or "
+                f"None. Received: {name}={size!r}"
+            )
 
 
 def by_rows(function, rows, whole=(), fixed=(), chunk_size=None):
@@ -35,7 +34,7 @@ def by_rows(function, rows, whole=(), fixed=(), chunk_size=None):
     Returns:
         Tensor of shape `(batch,)`.
     """
-    check_chunk_size(chunk_size)
+    check_sizes(chunk_size=chunk_size)
     count = ops.shape(rows[0])[0]
     known = isinstance(count, int)
     if chunk_size is None or (known and count <= chunk_size):

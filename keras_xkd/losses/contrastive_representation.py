@@ -88,7 +88,7 @@ class ContrastiveRepresentation(Comparison):
             "negatives": negatives,
         }
         checks.check_memory(**self.memory)
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.chunk_size = chunk_size
 
     def call(

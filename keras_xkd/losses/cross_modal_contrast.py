@@ -53,7 +53,7 @@ class CrossModalContrast(Comparison):
     ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.chunk_size = chunk_size
         self.temperature = temperature
 
@@ -81,6 +81,12 @@ def cross_modal_contrast(
     mask: Mask = None,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Computes `CrossModalContrast`; see there."""
+    """Computes `CrossModalContrast`; see there.
+
+    >>> from keras_xkd.losses import cross_modal_contrast
+    >>> rows = [[1.0, 0.0], [0.0, 1.0]]
+    >>> round(float(cross_modal_contrast(rows, rows, temperature=1.0)[0]), 4)
+    0.3133
+    """
     source = ops.stop_gradient(ops.convert_to_tensor(y_true))
     return info_nce(source, y_pred, temperature, True, mask, chunk_size)

@@ -100,6 +100,10 @@ def feature_matching(
 
     `padding`, shape `(batch, positions...)`, is 1 for the student's positions
     that count.
+
+    >>> from keras_xkd.losses import feature_matching
+    >>> float(feature_matching([[1.0, 3.0]], [[1.0, 1.0]])[0])
+    2.0
     """
     y_true, y_pred = upcast(y_true, y_pred)
     y_true, y_pred, weights = align_positions(y_true, y_pred, align, padding)

@@ -23,9 +23,8 @@ class InfoNCE(Comparison):
     ```
 
     and, if `symmetric`, the mean of this and of the same with the roles of
-    `s` and `t` exchanged. `log(batch) - loss` is a lower bound of the mutual
-    information of teacher and student in nats, and cannot exceed
-    `log(batch)`.
+    `s` and `t` exchanged. `log(batch) - loss` bounds the mutual information of
+    teacher and student in nats from below; it cannot exceed `log(batch)`.
 
     Args:
         temperature: `tau`. 0.07 is common in published code; our default.
@@ -74,12 +73,10 @@ class InfoNCE(Comparison):
     ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
-        chunks.check_chunk_size(chunk_size)
-        self.arguments: dict[str, Any] = {
-            "temperature": temperature,
-            "symmetric": symmetric,
-            "chunk_size": chunk_size,
-        }
+        chunks.check_sizes(chunk_size=chunk_size)
+        self.arguments: dict[str, Any] = dict(
+            temperature=temperature, symmetric=symmetric, chunk_size=chunk_size
+        )
 
     def call(
         self,
@@ -108,7 +105,12 @@ def info_nce(
     mask: Mask = None,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Computes `InfoNCE`; see there."""
+    """Computes `InfoNCE`; see there.
+
+    >>> from keras_xkd.losses import info_nce
+    >>> round(float(info_nce([[1, 0], [0, 1]], [[1, 0], [0, 1]], 1.0)[0]), 4)
+    0.3133
+    """
     valid, t, s = unit_rows(y_true, y_pred, mask, temperature)
     if s.shape[1] == 1:
         raise ValueError(

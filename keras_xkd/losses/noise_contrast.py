@@ -26,6 +26,18 @@ def contrastive_representation(
     Rows of `anchors` and `positives`, shape `(batch, dim)`, and `negatives`,
     `(n, dim)` or `(batch, n, dim)`, are used as they are; `normalizer` is `Z`
     and `samples` is `M`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xkd.losses import contrastive_representation
+    >>> anchors = positives = np.eye(2)
+    >>> negatives = -np.eye(2)
+    >>> values = contrastive_representation(
+    ...     anchors, positives, negatives, normalizer=2.0, samples=2.0
+    ... )
+    >>> round(float(values[0]), 4)
+    0.4055
     """
     anchors, positives, negatives = upcast(anchors, positives, negatives)
     checks.check_rows(anchors, positives, same_width=True)

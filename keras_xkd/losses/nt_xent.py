@@ -69,7 +69,7 @@ class NTXent(Comparison):
     ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(temperature)
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.chunk_size = chunk_size
         self.temperature = temperature
 
@@ -95,6 +95,12 @@ def nt_xent(
     mask: Mask = None,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Computes `NTXent`; see there."""
+    """Computes `NTXent`; see there.
+
+    >>> from keras_xkd.losses import nt_xent
+    >>> rows = [[1.0, 0.0], [0.0, 1.0]]
+    >>> round(float(nt_xent(rows, rows, temperature=1.0)[0]), 4)
+    0.5514
+    """
     valid, one, two = unit_rows(y_true, y_pred, mask, temperature)
     return contrast_views(valid, one, two, temperature, chunk_size)

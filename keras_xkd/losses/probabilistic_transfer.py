@@ -70,7 +70,7 @@ class ProbabilisticTransfer(Comparison):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(chunk_size=chunk_size)
         self.chunk_size = chunk_size
 
     def call(
@@ -93,7 +93,13 @@ def probabilistic_transfer(
     mask: Mask = None,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Computes `ProbabilisticTransfer`; see there."""
+    """Computes `ProbabilisticTransfer`; see there.
+
+    >>> from keras_xkd.losses import probabilistic_transfer
+    >>> teacher, student = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 0.0]]
+    >>> round(float(probabilistic_transfer(teacher, student)[0]), 4)
+    0.0
+    """
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)
     valid, t, s = numerics.unit_rows(mask, t, s)

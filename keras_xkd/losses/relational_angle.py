@@ -76,7 +76,14 @@ class RelationalAngle(Comparison):
 def relational_angle(
     y_true: Tensor, y_pred: Tensor, mask: Mask = None
 ) -> Tensor:
-    """Computes `RelationalAngle`; see there."""
+    """Computes `RelationalAngle`; see there.
+
+    >>> from keras_xkd.losses import relational_angle
+    >>> teacher = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> student = [[0.0], [1.0], [2.0]]
+    >>> round(float(relational_angle(teacher, student)[0]), 4)
+    0.1111
+    """
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)
     valid = numerics.validity(mask, s)

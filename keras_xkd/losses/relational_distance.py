@@ -77,7 +77,13 @@ class RelationalDistance(Comparison):
 def relational_distance(
     y_true: Tensor, y_pred: Tensor, mask: Mask = None
 ) -> Tensor:
-    """Computes `RelationalDistance`; see there."""
+    """Computes `RelationalDistance`; see there.
+
+    >>> from keras_xkd.losses import relational_distance
+    >>> teacher, student = [[0.0], [1.0], [2.0]], [[0.0], [2.0], [2.0]]
+    >>> round(float(relational_distance(teacher, student)[0]), 4)
+    0.0
+    """
     t, s = numerics.upcast(y_true, y_pred)
     checks.check_rows(t, s)
     valid = numerics.validity(mask, s)

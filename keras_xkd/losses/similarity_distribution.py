@@ -15,8 +15,7 @@ from keras_xkd.typing import Mask, Shape, Tensor
 class SimilarityDistribution(Comparison):
     """Gives each target the source's similarities to the other samples (CMD).
 
-    With rows `a` of the teacher, the source, and `b` of the student, the
-    target, all of length one, and no gradient into the source:
+    For unit rows `a` of the source (teacher, no gradient), `b` of the target:
 
     ```
     p_i(j) = softmax_j(a_i.a_j / tau_T)
@@ -63,9 +62,7 @@ class SimilarityDistribution(Comparison):
     ) -> None:
         super().__init__(name=name, **kwargs)
         checks.check_temperature(teacher_temperature, student_temperature)
-        if queue is not None and queue < 1:
-            raise ValueError(f"`queue` must be positive. Received: {queue}")
-        chunks.check_chunk_size(chunk_size)
+        chunks.check_sizes(queue=queue, chunk_size=chunk_size)
         self.queue = queue
         self.arguments: dict[str, Any] = {
             "teacher_temperature": teacher_temperature,
@@ -112,6 +109,11 @@ def similarity_distribution(
     """Computes `SimilarityDistribution`; see there.
 
     `keys`, shape `(n, features)`, are further candidates; zeros are none.
+
+    >>> from keras_xkd.losses import similarity_distribution
+    >>> rows = [[1.0, 0.0], [0.0, 1.0]]
+    >>> round(float(similarity_distribution(rows, rows)[0]), 4)
+    0.0
     """
     temperatures = teacher_temperature, student_temperature
     valid, t, s = unit_rows(y_true, y_pred, mask, *temperatures)

@@ -96,6 +96,10 @@ def soft_targets(
 
     `padding`, shape `(batch, positions...)`, is 1 for the positions that
     count.
+
+    >>> from keras_xkd.losses import soft_targets
+    >>> round(float(soft_targets([[2.0, 0.0]], [[0.0, 2.0]], 1.0)[0]), 4)
+    1.5232
     """
     _check(temperature, kind)
     y_true, y_pred = upcast(y_true, y_pred)
@@ -112,7 +116,4 @@ def soft_targets(
 
 def _check(temperature, kind):
     checks.check_temperature(temperature)
-    if kind not in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"`kind` must be 'softmax' or 'sigmoid'. Received: {kind}"
-        )
+    checks.check_choice("kind", kind, ("softmax", "sigmoid"))
