@@ -141,8 +141,9 @@ def draw(found):
     left.set_xticks([1, 5, 10, 15, 20])
     left.legend(frameon=False)
     times = {name: own["milliseconds"] for name, own in found.items()}
-    xkd.visualization.plot_comparison(times, "milliseconds a step", ax=right)
-    right.set_xlabel("milliseconds a step: turns, mean and 95 % interval")
+    xkd.visualization.plot_comparison(
+        times, "milliseconds a step", of="turns", ax=right
+    )
     right.set_xlim(left=0)
     right.set_title("turns of 20 steps", loc="left")
     for axis in (left, right):

@@ -233,10 +233,10 @@ another one; it is not worse, as every sample here has its label.
 for name, times in seconds.items():
     print(f"{name:24} {1e3 * np.median(times):.0f} ms an epoch")
 
-figure = xkd.visualization.plot_comparison(seconds)
-axis = figure.axes[0]
-axis.set_xlabel("seconds an epoch: epochs, mean and 95 % interval")
-axis.set_xlim(left=0)
+figure = xkd.visualization.plot_comparison(
+    seconds, "seconds an epoch", of="epochs"
+)
+figure.axes[0].set_xlim(left=0)
 figure.savefig(output / "distil_from_cached_teacher.png")
 
 """

@@ -205,7 +205,7 @@ for row, values in agreement.items():
     print(f"{row:<32} agrees with the teacher on {np.mean(values):.1f} %")
 
 figure = xkd.visualization.plot_comparison(
-    scores, metric="test accuracy (%)", chance=50
+    scores, metric="test accuracy (%)", chance=50, of="draws of the data"
 )
 figure.savefig(output / "mke_accuracy.png")
 

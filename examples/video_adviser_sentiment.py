@@ -54,7 +54,6 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import keras_xkd as xkd
-from keras_xkd.benchmark.study import Restarts
 
 output = pathlib.Path(os.environ.get("OUTPUT", "."))
 
@@ -254,11 +253,15 @@ Three students are compared, from the same initial weights: one has the 60
 noisy labels; one has these and the teacher's advice; one, which shows what
 could be had, has all 1,500 labels, without noise.
 
-Each seed draws other data and other weights. `Restarts` saves time: it
-compiles each model once, and gives it the weights of a new one for each seed.
+Each seed draws other data and other weights.
 """
 
-restarted = Restarts(ready)
+
+def fresh(make, seed):
+    keras.utils.set_random_seed(seed)
+    model = make()
+    ready(model)
+    return model
 
 
 def make_adviser():
@@ -276,7 +279,7 @@ def one_seed(seed):
     rows = np.repeat(every, np.where(every < LABELLED, REPEATS, 1))
 
     def alone(rows, y):
-        student = restarted("alone", make_student, seed)
+        student = fresh(make_student, seed)
         texts = {"text": x["text"][rows]}
         train(student, texts, y[rows], ({"text": x_val["text"]}, y_val))
         return measure(student, {"text": x_test["text"]}, truth)
@@ -285,7 +288,7 @@ def one_seed(seed):
     few = np.resize(every[:LABELLED], len(rows))
     found["text, 60 noisy labels"] = alone(few, labels)
 
-    adviser = restarted("adviser", make_adviser, seed)
+    adviser = fresh(make_adviser, seed)
     mixed = np.where(rows < LABELLED, labels[rows], np.nan)
     history = train(adviser, xkd.data.take(x, rows), mixed, (x_val, y_val))
     found["text, 60 labels and advice"] = measure(

@@ -15,20 +15,21 @@ def plot_comparison(
     metric: str = "accuracy",
     chance: float | None = None,
     confidence: float = 0.95,
+    of: str = "seeds",
     ax: canvas.Axes | None = None,
 ) -> canvas.Figure:
     """Draws what networks score: every seed, the mean and its interval.
 
     Dots are seeds, a diamond is their mean, and the line through it Student's t
     interval of the mean. It says how the mean varies with the seed, not with
-    the choice of the test samples. A row of one
-    seed is its diamond alone.
+    the choice of the test samples. A row of one seed is its diamond alone.
 
     Args:
         scores: A dict `{row: [one number per seed]}`, drawn in its order.
         metric: What the numbers are, the label of the axis.
         chance: What guessing scores, a dotted line.
         confidence: Coverage of the intervals.
+        of: What the dots are, such as `"folds"`, for the label of the axis.
         ax: Axes of matplotlib, or None for a new figure.
 
     Returns:
@@ -88,11 +89,11 @@ def plot_comparison(
             fontsize="small",
         )
     ax.margins(x=0.08)
-    ax.set_xlabel(_xlabel(metric, values, confidence))
+    ax.set_xlabel(_xlabel(metric, values, of, confidence))
     return ax.figure
 
 
-def _xlabel(metric, values, confidence):
+def _xlabel(metric, values, of, confidence):
     if max(map(len, values.values())) == 1:
         return metric
-    return f"{metric}: seeds, mean and {100 * confidence:g} % interval"
+    return f"{metric}: {of}, mean and {100 * confidence:g} % interval"

@@ -41,6 +41,11 @@ def test_coverage():
     assert width(0.5) < width(0.9) < width(0.99)
 
 
+def test_what_the_dots_are():
+    (axes,) = plot_comparison(SCORES, "recall", of="folds").axes
+    assert axes.get_xlabel() == "recall: folds, mean and 95 % interval"
+
+
 def test_one_number_each():
     (axes,) = plot_comparison({"a": 81.25, "b": [70]}, "accuracy (%)").axes
     assert not axes.containers
