@@ -1,6 +1,7 @@
 """Test set-up: one backend per process, chosen by `KERAS_BACKEND`."""
 
 import os
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,6 +14,15 @@ except ImportError:
 
 import keras
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory):
+    # What dependencies leave behind goes where pytest cleans up.
+    before = tempfile.tempdir
+    tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture(autouse=True)
