@@ -134,6 +134,7 @@ def main(arguments) -> int:
         output = pathlib.Path(os.environ["OUTPUT"])
         found = run(pathlib.Path(arguments[1]), output)
         text = json.dumps(found, indent=1) + "\n"
+        text = text.replace(str(output), "OUTPUT")  # A folder of this run.
         (output / "output.json").write_text(text)
         return 0
     failed = []

@@ -17,7 +17,7 @@ profit from it?
 
 The usual answer is a teacher that reads everything, and a student that reads
 the sound and is drawn towards the teacher: the *mutual information* of their
-features, I(T;S), is maximised. [Chen et al.
+features, I(T;S), how much the one tells about the other, is maximised. [Chen et al.
 (2023)](https://arxiv.org/abs/2306.07646) point out a short-cut. If both
 networks learn at the same time, they can agree in two ways. The student can
 become as good as the teacher, or **the teacher can become as weak as the
@@ -119,6 +119,10 @@ the same batches, for as many steps. They differ in the weights of the terms:
 | `student_nce` | a contrast that bounds I(T;S) | 0 | 0.8 | 0.8 |
 | `auxiliary_nce` | a contrast that bounds I(T;A) | 0 | 0 | 0.8 |
 | `entropy` | an adversary's estimate of H(T\\|S) | 0 | 0 | 0.1 |
+
+A contrast asks which feature of the teacher belongs to which feature of the
+other network, among all of the batch: the easier that is, the more the two have
+in common.
 
 The first column is the baseline: three networks that have nothing to do with
 each other. The last one holds the default weights of the package. (Those of the
@@ -278,9 +282,9 @@ because it is part of the method.
 
 ## With the full data
 
-Replace `load` by `keras_xkd.data.load(...)` of a data set such as `AVMnist` or
+Replace `load` by `keras_xkd.data.load(...)` of a data set such as `AVMNIST` or
 `UCF101`, and each `network` by an encoder of `keras_xkd.models` with a `Dense`
-head.
+head; the data is then loaded with `preprocess=[encoder.preprocess, ...]`.
 
 ## References
 

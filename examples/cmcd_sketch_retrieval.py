@@ -359,9 +359,11 @@ figure.savefig(output / "cmcd_sketch_retrieval_labels.png")
 
 ## With the full data
 
-Read pairs of photo and sketch, such as Sketchy, with `keras_xkd.data.load` and
-`keras_xkd.datasets.PairedMedia`, and skip stage 1:
-`teacher=keras_xkd.models.image_encoder("dinov2_small")`.
+Read pairs of photo and sketch, such as Sketchy, with
+`keras_xkd.datasets.PairedMedia` and `keras_xkd.data.load(..., ["photo",
+"sketch"], label=None, preprocess=[teacher.preprocess, student.preprocess])`,
+and skip stage 1: the teacher is `keras_xkd.models.image_encoder("dinov2_small",
+modality="photo")`, the student an encoder with `modality="sketch"`.
 
 ## Does the claim hold?
 """

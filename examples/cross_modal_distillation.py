@@ -300,10 +300,11 @@ standard error is about 2 points here.
 
 ## With the full data
 
-Replace `av_digits` by `keras_xkd.data.load(...)` of your videos
-(`datasets.PairedMedia`), and the networks by
-`models.video_encoder("dinov2_small")` and
-`models.audio_encoder("whisper_tiny_en")` with a `Dense` head.
+Replace the networks by `models.video_encoder("dinov2_small")` and
+`models.audio_encoder("whisper_tiny_en")`, each with a `Dense` head on its
+`"features"`, and `av_digits` by your videos: `keras_xkd.data.load` of
+`datasets.PairedMedia(...)` with `preprocess=[video.preprocess,
+audio.preprocess]`, which makes of files what the encoders read.
 
 ## References
 

@@ -1,4 +1,7 @@
 """Clips on disk to a student that listens: CLIPS PRESETS OUTPUT."""
+# CLIPS has the folders video, audio and text, see `datasets.PairedMedia`.
+# PRESETS has vit and bert; names of keras-hub in their place download them.
+# It needs the extras hub, data and export.
 
 import sys
 

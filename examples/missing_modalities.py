@@ -300,7 +300,8 @@ second the seeds, which also choose the gaps and the noise.
 
 Replace `load` by `keras_xkd.data.load(..., missing={"audio": 0.3})` of your
 data set, or pass your own `x["present"]`, and the encoders by
-`image_encoder(...)` and `audio_encoder(...)` of `keras_xkd.models`.
+`image_encoder(...)` and `audio_encoder(...)` of `keras_xkd.models`, whose
+`preprocess` goes to `load(preprocess=[...])`.
 
 ## References
 

@@ -309,7 +309,7 @@ tables.
 
 Replace the teacher by your old classifier, the student by a
 `keras_xkd.models.LateFusion` of `image_encoder(...)` and `audio_encoder(...)`,
-and the data by `keras_xkd.data.load(...)`.
+and the data by `keras_xkd.data.load(...)` with the `preprocess` of both.
 
 ## References
 

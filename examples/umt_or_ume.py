@@ -284,9 +284,9 @@ figure = xkd.visualization.plot_comparison(scores, metric="test accuracy (%)")
 figure.savefig(output / "umt_digits.png")
 
 """
-A and B are close: a classifier that sees all features at once finds little that
-the average does not find. On the test set the average is better than UMT,
-without any joint training. Image and sound of a digit each tell the digit by
+Where the interval of B - A lies above zero, as it may with one seed, the rule
+takes UMT. On the test set the average is nevertheless better than UMT, without
+any joint training: image and sound of a digit each tell the digit by
 themselves. The rule has 297 samples to see that, and does not see it with every
 seed: the last lines of this example say what it chose.
 
@@ -383,14 +383,14 @@ sensor, and on other problems in `RESULTS.md`, plain joint training is as good
 as UMT or better. Train it as well, it is the cheaper one.
 
 `python -m keras_xkd benchmark umt-laziness` and `umt-or-ume` measure both parts
-with ten and twenty seeds, and give joint training twice the epochs, for what
-the teachers cost.
+with ten and twenty seeds; the first also gives joint training twice the epochs,
+for what the teachers cost.
 
 ## With the full data
 
 Replace `load_digits` by your splits of `keras_xkd.data.load(...)`, and the
 encoders by `image_encoder(...)` and `audio_encoder(...)` of `keras_xkd.models`
-with the name of a preset.
+with the name of a preset; load with `preprocess=[encoder.preprocess, ...]`.
 
 ## References
 

@@ -273,7 +273,7 @@ np.testing.assert_allclose(
 | video | VideoPrism, and image backbones over frames, on three backends |
 
 Presets in folders of keras-hub and of Hugging Face were loaded, and one real
-network, MiniLM. Presets by name were not downloaded: there was no network.
+model, MiniLM. Presets by name have not been tried yet.
 
 ## Where to read on
 

@@ -98,8 +98,14 @@ KERAS_BACKEND=torch torchrun --nnodes 4 --nproc-per-node 8 \
 ```
 """
 
+"""shell
+pip install -q "keras-xkd[viz]"
+"""
+
 import contextlib
 import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # or "tensorflow", "torch"
 
 if os.environ.get("KERAS_BACKEND") == "torch":
     import torch
@@ -229,8 +235,8 @@ Some rules:
 
 - `fit` and `evaluate` are called in all processes, with equally many batches
   of the same form: labels in all, or in none. A process that is missing keeps
-  the others waiting until their time is up, half an hour or what
-  `init_process_group(timeout=...)` says.
+  the others waiting until their time is up: PyTorch's default, 30 minutes with
+  gloo and 10 with NCCL, or what `init_process_group(timeout=...)` says.
 - Callbacks that stop within an epoch, such as `TerminateOnNaN`, see the samples
   of one process. Use `compile(on_nonfinite="raise")`, which all processes agree
   on.
