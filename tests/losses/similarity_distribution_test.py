@@ -90,7 +90,9 @@ def test_errors():
             SimilarityDistribution(**wrong)
         with pytest.raises(ValueError, match="temperature.*positive. Received"):
             similarity_distribution(T, S, **wrong)
-    with pytest.raises(ValueError, match="queue.*positive integer.*Received: queue=0"):
+    with pytest.raises(
+        ValueError, match="queue.*positive integer.*Received: queue=0"
+    ):
         SimilarityDistribution(queue=0)
 
 
