@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_xkd.utils import overview
 from keras_xkd.utils.features import features_of
 from keras_xkd.utils.features import pooled
 from keras_xkd.utils.modalities import select_modalities
@@ -24,7 +25,7 @@ class Features:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        roles = getattr(model, "roles", {})
+        roles = overview.asked(model, "roles", {})
         self.network = roles[model.main] if roles else model
         self.readout = Outputs()
         # An encoder that learns behind a projector returns its features. A

@@ -15,7 +15,10 @@ def runs_of(history):
     """The logs of every run: dicts of lists."""
     runs = history if isinstance(history, (list, tuple)) else [history]
     return [
-        {name: list(values) for name, values in _logs(run).items()}
+        {
+            name: [float(np.mean(value)) for value in values]
+            for name, values in getattr(run, "history", run).items()
+        }
         for run in runs
     ]
 
@@ -55,34 +58,35 @@ def curves(history):
     runs = runs_of(history)
     if not any(runs):
         return
-    names = _names(runs[:1])
-    pictures = [_picture(history, runs, name) for name in names]
+    counts = [max(map(len, run.values()), default=0) for run in runs]
+    epochs = _epochs(history, min(counts))
+    if len(set(counts)) > 1:
+        runs = [{n: v[: min(counts)] for n, v in r.items()} for r in runs]
+    pictures = [_picture(runs, epochs, name) for name in _names(runs[:1])]
     yield f'<div class="grid">{"".join(pictures)}</div>'
     text = "Terms are drawn as they are logged, without their weights."
     if any(name.startswith("val_") for name in runs[0]):
         text = f"Solid: training, dashed: validation. {text}"
     if len(runs) > 1:
         text += f" Mean and standard deviation of {len(runs)} runs."
+    if len(set(counts)) > 1:
+        text += f" Drawn as far as all runs go, of {min(counts)} epochs."
     yield html.note(text)
 
 
-def _picture(history, runs, name):
+def _picture(runs, epochs, name):
     keys = [key for key in (name, f"val_{name}") if key in runs[0]]
     logs = [{key: run[key] for key in keys if key in run} for run in runs]
-    finite = min(_finite(values) for log in logs for values in log.values())
-    cut = any(finite < len(v) for log in logs for v in log.values())
-    if cut:
-        logs = [{k: v[:finite] for k, v in log.items()} for log in logs]
-    said = f"Not finite from epoch {finite + 1} on." if cut else ""
+    logs, drawn, said = _finite_part(logs, epochs)
     title = name.replace("_", " ")
     try:
-        if not finite:
+        if not drawn or not all(logs):
             raise ValueError(said)
         figure, ax = canvas.new(size=SIZE)
-        drawn = [_as_history(h, log) for h, log in zip(_all(history), logs)]
         # A validation log alone is drawn as what it is.
-        term = name if name in keys else keys[0]
-        plot_terms(drawn, [term], ax=ax)
+        term = name if name in logs[0] else f"val_{name}"
+        shown = [types.SimpleNamespace(history=g, epoch=drawn) for g in logs]
+        plot_terms(shown, [term], ax=ax)
     except ValueError as error:
         return f"<figure>{html.caption(title)}{html.note(error)}</figure>"
     if ax.get_legend() is not None:
@@ -91,28 +95,42 @@ def _picture(history, runs, name):
     return html.picture(figure, title, said)
 
 
+def _finite_part(logs, epochs):
+    """What can be drawn of a training that diverged, and what is said of it.
+
+    Where there is a value for every k-th epoch only, all of them must be
+    finite.
+    """
+    series = [values for log in logs for values in log.values()]
+    if all(_finite(values) == len(values) for values in series):
+        return logs, epochs, ""
+    every = [values for values in series if len(values) == len(epochs)]
+    last = min(map(_finite, every), default=0)
+    logs = [
+        {n: v[:last] for n, v in log.items() if len(v) == len(epochs)}
+        for log in logs
+    ]
+    if last == len(epochs) or not every:
+        return logs, epochs, "The validation is not finite."
+    return logs, epochs[:last], f"Not finite from epoch {epochs[last] + 1} on."
+
+
 def _names(runs):
     """The names of the logs: the total, its terms, and then the others."""
     names = dict.fromkeys(n.removeprefix("val_") for run in runs for n in run)
     return sorted(names, key=lambda n: (n != "loss", not n.endswith("_loss")))
 
 
-def _as_history(history, logs):
-    epochs = list(getattr(history, "epoch", ()))
-    return types.SimpleNamespace(history=logs, epoch=epochs)
-
-
-def _all(history):
-    return history if isinstance(history, (list, tuple)) else [history]
-
-
-def _logs(run):
-    return getattr(run, "history", run)
+def _epochs(history, count):
+    """The numbers of the epochs, counted from 0."""
+    run = history[0] if isinstance(history, (list, tuple)) else history
+    epochs = list(getattr(run, "epoch", ()))
+    return epochs[:count] if len(epochs) >= count else list(range(count))
 
 
 def _finite(values):
     """How many values there are before the first that is not finite."""
-    good = np.isfinite(np.asarray(values, "float64"))
+    good = np.isfinite(values)
     return len(good) if good.all() else int(np.argmin(good))
 
 

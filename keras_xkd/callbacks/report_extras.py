@@ -18,10 +18,10 @@ def comparison(facts):
         return
     try:
         figure = plot_comparison(scores, options.metric, options.chance)
-    except ValueError as error:
-        yield html.note(f"There is no picture: {error}")
-    else:
-        yield html.picture(figure)
+    except (TypeError, ValueError) as error:
+        yield html.note(f"There is no comparison: {error}")
+        return
+    yield html.picture(figure)
     scores = {r: np.atleast_1d(np.asarray(v, float)) for r, v in scores.items()}
     digits = digits_of(np.concatenate(list(scores.values())))
     lines = []

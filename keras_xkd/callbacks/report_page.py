@@ -108,7 +108,7 @@ def _amount(sizes):
 
 
 def _main_modality(model):
-    main = getattr(model, "main", "model")
+    main = overview.asked(model, "main", "model")
     for row in overview.network_rows(model):
         if row["name"] == main and len(row["modalities"]) == 1:
             return row["modalities"][0]
@@ -147,7 +147,7 @@ def _objective(facts):
             ["term", "loss", "weight", "player"],
             terms,
         )
-    if hasattr(model, "terms") and not overview.terms_are_known(model):
+    if overview.asked(model, "terms") and not overview.terms_are_known(model):
         yield html.note("Further terms are known after the first batch.")
     players = overview.player_rows(model)
     for row in players:

@@ -14,11 +14,14 @@ from keras_xkd.utils import html
 
 def state(facts):
     """One line: running, finished, stopped; how many epochs; how long."""
-    count = len(getattr(facts.history, "epoch", ()))
+    epochs = list(getattr(facts.history, "epoch", ()))
+    count = len(epochs) or report_curves.length(facts.history)
+    # Keras counts from the first epoch of all, also after `initial_epoch`.
+    planned = facts.planned and facts.planned - (epochs[0] if epochs else 0)
     options = facts.options
     text = facts.state.capitalize()
     if facts.started:
-        many = f"{count} of {facts.planned}" if facts.planned else str(count)
+        many = f"{count} of {planned}" if planned else str(count)
         text = f"{facts.state} after {many} epochs"
         text = f"{text[0].upper()}{text[1:]} in {duration(facts.seconds)}"
     elif report_curves.length(facts.history):

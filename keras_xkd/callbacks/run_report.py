@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_xkd.api_export import keras_xkd_export
 from keras_xkd.backend import by_itself
@@ -34,7 +35,9 @@ class RunReport(keras.callbacks.Callback):
     It is written after the first epoch and brought up to date while training
     goes on, in about a tenth of the time. If training stops by an error or by
     Ctrl-C, the page says so, and has all epochs until then. It also reports on
-    models that are no distillers. Of several processes the first one writes.
+    models that are no distillers; of these it does not learn what `fit` was
+    given, nor that training was interrupted. Of several processes the first one
+    writes.
 
     Example:
 
@@ -126,6 +129,7 @@ class RunReport(keras.callbacks.Callback):
         self.notes = notes
         self._data = None if data is None else _about(data)
         self._fit: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}  # To the `fit` that is to begin.
         self._restart()
 
     def write(self, model: keras.Model, history: Any = None) -> pathlib.Path:
@@ -147,7 +151,7 @@ class RunReport(keras.callbacks.Callback):
             model=model,
             history=history,
             data=self._data or self._fit,
-            seen=getattr(model, "batch_seen", None),
+            seen=overview.asked(model, "batch_seen"),
             state=self.state,
             planned=self.params.get("epochs") if self.params else None,
             steps=self.params.get("steps") if self.params else None,
@@ -169,13 +173,16 @@ class RunReport(keras.callbacks.Callback):
 
     def on_fit_begin(self, given: dict[str, Any]) -> None:
         """Hears what `fit` was given; keeps shapes, not data."""
-        self._fit = _about(
+        self._given = _about(
             (given.get("x"), given.get("y"), given.get("sample_weight")),
             given,
         )
 
     def on_fit_error(self, error: BaseException) -> None:
         """Hears that training stops by an error or an interruption."""
+        if self.state != "running":
+            return  # It had not begun, or was over.
+        self._took = self.seconds
         self.state = f"stopped by {type(error).__name__}"
         if str(error):
             self.error = str(error)
@@ -185,6 +192,7 @@ class RunReport(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._restart()
+        self._fit, self._given = self._given, {}
         self.state = "running"
         self.started = datetime.datetime.now().astimezone()
         self._clock = time.monotonic()
@@ -195,7 +203,8 @@ class RunReport(keras.callbacks.Callback):
     ) -> None:
         self.epochs.append(epoch)
         for name, value in (logs or {}).items():
-            self.logs.setdefault(name, []).append(float(value))
+            value = float(np.mean(value))  # Of a metric by class.
+            self.logs.setdefault(name, []).append(value)
         self.rates = [self.rates[0], overview.learning_rates(self.model)]
         if time.monotonic() >= self._due:
             begin = time.monotonic()
@@ -204,18 +213,21 @@ class RunReport(keras.callbacks.Callback):
             self._due = now + (now - begin) * (1 / SHARE - 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.state = "finished"
+        self.state, self._took = "finished", self.seconds
         self._write_or_warn()
 
     def _restart(self):
         self.state, self.error = "not trained", None
         self.started, self._clock, self._due = None, None, 0.0
+        self._took = None
         self.epochs, self.logs, self.rates = [], {}, [{}]
         self.params = self.params or {}
 
     @property
     def seconds(self) -> float | None:
-        """How long training has taken so far."""
+        """How long training took, or has taken so far."""
+        if self._took is not None:
+            return self._took
         return None if self._clock is None else time.monotonic() - self._clock
 
     def _write_or_warn(self):

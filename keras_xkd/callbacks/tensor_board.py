@@ -140,7 +140,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         logs = dict(logs or {})
         for player, rate in overview.learning_rates(self.model).items():
             logs[f"learning_rate_{player}"] = rate
-        for term, weight in getattr(self.model, "loss_weights", {}).items():
+        weights = overview.asked(self.model, "loss_weights", {})
+        for term, weight in weights.items():
             logs[f"{term}_loss_weight"] = weight
         super().on_epoch_end(epoch, logs)
         if (epoch + 1) % self.freq == 0:

@@ -113,6 +113,11 @@ def compare_seeds(
     'better'
     """
     check_confidence(confidence)
+    if not isinstance(scores, Mapping):
+        raise ValueError(
+            "`scores` must be a dict `{row: [one score per seed]}`. "
+            f"Received: scores={scores!r}"
+        )
     found = {n: np.asarray(v, "float64") for n, v in scores.items()}
     shapes = {n: v.shape for n, v in found.items()}
     if not found or len(set(shapes.values())) > 1:

@@ -9,11 +9,19 @@ import math
 import keras
 
 from keras_xkd.utils import modalities
+from keras_xkd.utils.made_of_parts import MadeOfParts
 from keras_xkd.utils.roles import name_networks
 
 NOTHING = "-"
 # How the layers are called that a distiller keeps in a dict of its own.
 _KINDS = {"projections": "projection", "companions": "memory"}
+
+
+def asked(model, name, default=None):
+    """What a model of this package says; others may mean something else."""
+    if not isinstance(model, MadeOfParts):
+        return default
+    return getattr(model, name, default)
 
 
 def count(variables):
@@ -44,7 +52,7 @@ def network_rows(model):
 
 def made_rows(model):
     """A row for every layer that the distiller owns beside its roles."""
-    if not hasattr(model, "roles"):
+    if not asked(model, "roles"):
         return []
     roles = {id(n) for n in networks_of(model).values()}
     places = _places(model)
@@ -70,7 +78,7 @@ def term_rows(model):
 
     Empty before `compile`.
     """
-    if not model.compiled or not hasattr(model, "terms"):
+    if not model.compiled or asked(model, "terms") is None:
         return []
     losses, weights = _losses(model), model.loss_weights
     if not terms_are_known(model):
@@ -126,10 +134,10 @@ def player_rows(model):
 
 def optimizers(model):
     """A dict `{player: optimizer}`, None before `compile`."""
-    names = list(getattr(model, "players", ["model"]))
+    names = list(asked(model, "players", ["model"]))
     if not model.compiled:
         return dict.fromkeys(names)
-    ownership = getattr(model, "ownership", None)
+    ownership = asked(model, "ownership")
     own = getattr(ownership, "optimizers", None)
     return own or dict.fromkeys(names, model.optimizer)
 
@@ -148,10 +156,10 @@ def learning_rates(model):
 
 def networks_of(model):
     """A dict `{name: network}` of all roles, or of a model by itself."""
-    if hasattr(model, "roles"):
+    if asked(model, "roles"):
         return name_networks(model.roles)
     # `UME` and `LateFusion` say where they keep theirs.
-    return getattr(model, getattr(model, "parts", ""), {"model": model})
+    return asked(model, asked(model, "parts", ""), {"model": model})
 
 
 def reads(network):
@@ -190,9 +198,9 @@ def _owners(model):
     """A dict from the identity of a trained variable to player and size."""
     trained = {id(v) for v in model.trainable_variables}
     found = {}
-    for player in getattr(model, "players", ["model"]):
+    for player in asked(model, "players", ["model"]):
         layers = [model]
-        if hasattr(model, "player_layers"):
+        if asked(model, "player_layers"):
             layers = model.player_layers(player)
         for variable in (v for layer in layers for v in layer.variables):
             if id(variable) in trained:
@@ -202,7 +210,7 @@ def _owners(model):
 
 
 def _frozen_networks(model):
-    roles = getattr(model, "frozen", ())
+    roles = asked(model, "frozen", ())
     return {id(n) for role in roles for n in model.networks(role)}
 
 

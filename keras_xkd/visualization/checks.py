@@ -63,6 +63,16 @@ def labels(name, x, count=None):
     return whole.astype("int64")
 
 
+def all_labelled(name, labels):
+    """Raises if a label is negative, which means that there is none."""
+    if labels.dtype.kind == "i" and labels.min() < 0:
+        raise ValueError(
+            f"`{name}` must hold classes from 0: leave out the samples without "
+            f"a label, `y >= 0`. Received: {labels.min()}"
+        )
+    return labels
+
+
 def class_names(classes, names):
     """What to call classes: by a list, a dict, or their labels themselves.
 

@@ -23,7 +23,7 @@ def read(history):
             f"these. Received: {[type(log).__name__ for log in logs]}"
         )
     logs = [{k: checks.to_array(v) for k, v in log.items()} for log in logs]
-    lengths = [max(map(np.size, log.values()), default=0) for log in logs]
+    lengths = [max(map(_count, log.values()), default=0) for log in logs]
     if not lengths or min(lengths) == 0:
         raise ValueError(
             "`history` must have an epoch at least: call `fit` first. "
@@ -36,7 +36,7 @@ def read(history):
         )
     epochs = np.arange(1, lengths[0] + 1)
     trained = getattr(runs[0], "epoch", None)
-    if trained is not None and len(trained) == lengths[0]:
+    if trained is not None and len(trained) >= lengths[0]:
         epochs = np.add(trained, 1)  # Not from 1 on after `initial_epoch`.
     return epochs, logs
 
@@ -64,13 +64,24 @@ def choose(runs, terms=None):
     return list(dict.fromkeys(found))
 
 
+def _count(values):
+    return len(values) if values.ndim else 1
+
+
 def _both(run, name):
     return [key in run for key in (name, f"val_{name}")]
 
 
 def stack(runs, name, epochs):
     """The epochs of a log, and its values, shape `(runs, epochs)`."""
-    lengths = {np.size(run[name]) for run in runs}
+    shapes = {run[name].shape for run in runs if run[name].ndim > 1}
+    if shapes:
+        raise ValueError(
+            f"'{name}' must have one value per epoch. Received: arrays of "
+            f"shape {sorted(shapes)[0]}, such as of a metric with a value for "
+            "each class"
+        )
+    lengths = {_count(run[name]) for run in runs}
     if len(lengths) > 1:
         raise ValueError(
             f"All runs must have as many values of '{name}'. "
@@ -97,6 +108,6 @@ def _epochs_of(name, count, epochs):
             f"'{name}' must have a value for each of the {len(epochs)} epochs, "
             f"or for every k-th. Received: {count} values, of "
             f"{'several' if choices and count else 'no'} possible k. Leave it "
-            "out by `terms`, or call `fit` with `validation_freq=1`"
+            "out of the history, or call `fit` with `validation_freq=1`"
         )
     return np.array(choices[0])

@@ -29,8 +29,7 @@ class LayerOutputs:
         # What comes before all weights are the data themselves.
         if layer.weights or self.learned:
             self.learned.add(layer)
-        shape = getattr(output, "shape", ())
-        if len(shape) > 2 and is_floating(output):
+        if has_positions(output):
             earlier = self.calls.pop(layer, [])
             self.calls[layer] = [*earlier, output]
         return output
@@ -72,6 +71,8 @@ class LayerOutputs:
             index = iter(range(len(calls)))
 
             def see(layer, output):
+                if not has_positions(output):  # An activation has both kinds.
+                    return output
                 return output + ops.cast(moved[next(index)], output.dtype)
 
             with intercepting([layer], see):
@@ -109,11 +110,12 @@ def _seen(layer, call, see):
     return seen
 
 
-def is_floating(tensor):
-    dtype = getattr(tensor, "dtype", None)
-    return dtype is not None and keras.backend.is_float_dtype(
-        keras.backend.standardize_dtype(dtype)
-    )
+def has_positions(output):
+    """Whether it is a tensor `(batch, *positions, channels)` of floats."""
+    if len(getattr(output, "shape", ())) < 3:
+        return False
+    dtype = keras.backend.standardize_dtype(output.dtype)
+    return keras.backend.is_float_dtype(dtype)
 
 
 def to_float32(tensor):

@@ -39,6 +39,12 @@ def choose(network, inputs, names, modality):
             f"'{network.name}' reads. Received: modality={modality!r}"
         )
     paths = [p for p in found[keys[0]] if p[1 : len(keys)] == keys[1:]]
+    if not paths:
+        known = [(keys[0], *p[1:]) for p in found[keys[0]]]
+        raise ValueError(
+            f"`modality` must lead to a tensor: one of {known}. "
+            f"Received: modality={modality!r}"
+        )
     floating = _floating(network, inputs, paths)
     if not floating:
         kinds = {

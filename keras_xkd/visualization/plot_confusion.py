@@ -57,11 +57,7 @@ def plot_confusion(
             "`y_true` and `y_pred` must be of one kind, whole numbers or "
             f"strings. Received: {y_true.dtype} and {y_pred.dtype}"
         )
-    if y_true.dtype.kind == "i" and y_true.min() < 0:
-        raise ValueError(
-            "`y_true` must hold classes from 0: leave out the samples without "
-            f"a label, `y >= 0`. Received: {y_true.min()}"
-        )
+    checks.all_labelled("y_true", y_true)
     if names is not None:
         known = list(names) if isinstance(names, Mapping) else range(len(names))
         classes = [*classes, *known]

@@ -68,59 +68,71 @@ def plot_retrieval(
     queries = checks.matrix("queries", queries)
     candidates = checks.matrix("candidates", candidates)
     checks.same_width({"queries": queries, "candidates": candidates})
-    shown = _items("query_items", query_items, len(queries))
-    others = _items("candidate_items", candidate_items, len(candidates))
-    right, captions = _relevant(
-        query_labels, candidate_labels, len(queries), len(candidates)
-    )
     for name, count in (("show", show), ("top", top)):
         if not isinstance(count, int | np.integer) or count < 1:
             raise ValueError(
                 f"`{name}` must be a positive whole number. Received: {count}"
             )
     show, top = min(show, len(queries)), min(top, len(candidates))
+    sizes = len(queries), len(candidates)
+    right, captions = _relevant(query_labels, candidate_labels, sizes, show)
     similarity = matrices.cosine(queries[:show], candidates)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
+    # Only what is shown is made a picture of: data sets are large.
+    needed, places = np.unique(nearest, return_inverse=True)
+    places = places.reshape(nearest.shape)
+    shown = _items("query_items", query_items, sizes[0], slice(show))
+    others = _items("candidate_items", candidate_items, sizes[1], needed)
     if ax is None:
         size = (0.4 + 1.05 * (top + 1.3), 0.7 + 1.3 * show)
         _, ax = canvas.new(size=size)
     for row, found in enumerate(nearest):
         place = (0, row * ROW)
         _draw(ax, shown, row, place, captions[0][row])
-        for rank, column in enumerate(found, 1):
-            place = (0.3 + rank * CELL, row * ROW)
+        for rank, column in enumerate(found):
+            place = (0.3 + (rank + 1) * CELL, row * ROW)
             caption = f"{captions[1][column]}{similarity[row, column]:.2f}"
             good = None if right is None else right[row, column]
-            _draw(ax, others, column, place, caption, good)
+            _draw(ax, others, places[row, rank], place, caption, good)
     _finish(ax, show, top, right is not None)
     return ax.figure
 
 
-def _items(name, values, count):
-    pictures, look = items.pictures(name, values)
-    if len(pictures) != count:
+def _items(name, values, count, rows):
+    """The pictures of some of the items, after a look at all."""
+    values = np.atleast_1d(checks.to_array(values))
+    if len(values) != count:
         raise ValueError(
             f"`{name}` must have one item for each of the {count} embeddings. "
-            f"Received: {len(pictures)} items"
+            f"Received: {len(values)} items"
         )
-    return pictures, look
+    return items.pictures(name, values[rows])
 
 
-def _relevant(labels, others, queries, candidates):
+def _relevant(labels, others, sizes, show):
     """Which candidates are right, or None, and what to write below items."""
+    queries, candidates = sizes
     if labels is None and others is not None:
         raise ValueError(
             "`candidate_labels` need `query_labels`. Received: query_labels="
             "None"
         )
     if labels is None:
-        right = np.eye(queries, dtype=bool) if queries == candidates else None
+        own = np.arange(show)[:, None] == np.arange(candidates)
+        right = own if queries == candidates else None
         return right, ([""] * queries, [""] * candidates)
     given = labels if others is None else others
     labels = checks.labels("query_labels", labels, queries)
     others = checks.labels("candidate_labels", given, candidates)
+    if labels.dtype.kind != others.dtype.kind:
+        raise ValueError(
+            "`query_labels` and `candidate_labels` must be of one kind, whole "
+            f"numbers or strings. Received: {labels.dtype} and {others.dtype}"
+        )
+    checks.all_labelled("query_labels", labels)
+    checks.all_labelled("candidate_labels", others)
     captions = [str(k) for k in labels], [f"{k}: " for k in others]
-    return labels[:, None] == others, captions
+    return labels[:show, None] == others, captions
 
 
 def _draw(ax, pictures, number, place, caption, right=None):

@@ -59,6 +59,7 @@ def plot_similarity(
                 f"Received: {len(rows)} rows and {len(columns)} columns"
             )
         classes = checks.labels("labels", labels, len(rows))
+        checks.all_labelled("labels", classes)
         order = np.argsort(classes, kind="stable")
         rows, columns, classes = rows[order], columns[order], classes[order]
     similarity = matrices.cosine(rows, columns)

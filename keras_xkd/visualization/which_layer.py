@@ -18,11 +18,12 @@ def last_layer(outputs, grid):
         grid: See `grad_cam`.
     """
     subject, found = outputs.subject, {}
+    _check_channels_last(subject)
     for layer in reversed(outputs.calls):
         values = outputs.values(layer)
         if values is None or layer not in outputs.learned:
             continue
-        if fits(values.shape[1:-1], subject, grid) and _channels_last(layer):
+        if fits(values.shape[1:-1], subject, grid):
             found[layer] = values.ndim - 2
     wanted = 1 if grid else len(subject.item_shape)
     layers = sorted(found, key=lambda layer: found[layer] != wanted)
@@ -62,14 +63,13 @@ def named_layer(outputs, layer, grid):
 def _check(outputs, layer, grid):
     """Raises unless the layer can be laid over the modality."""
     subject, calls = outputs.subject, len(outputs.calls.get(layer, ()))
+    _check_channels_last(subject)
     wrong = None
     values = outputs.values(layer)
     if not calls:
         wrong = "returns no tensor of shape `(batch, positions, channels)`"
     elif values is None:
         wrong = f"is called {calls} times, or within a loop that is traced"
-    elif not _channels_last(layer):
-        wrong = "has its channels first"
     elif not fits(values.shape[1:-1], subject, grid):
         wrong = f"returns the shape {values.shape}"
     if wrong:
@@ -81,8 +81,18 @@ def _check(outputs, layer, grid):
         )
 
 
-def _channels_last(layer):
-    return getattr(layer, "data_format", None) != "channels_first"
+def _check_channels_last(subject):
+    """Raises if any layer has channels first: of others it cannot be told."""
+    first = [
+        layer.name
+        for layer in layers_of(subject.network)
+        if getattr(layer, "data_format", None) == "channels_first"
+    ]
+    if first:
+        raise ValueError(
+            f"`grad_cam` needs channels last. Received: '{first[0]}' of "
+            f"'{subject.network.name}', which has them first"
+        )
 
 
 def _of_modality(outputs, layers):

@@ -58,6 +58,7 @@ def test_prints_and_plots():
         ({"a": [[1.0]]}, {}, "one finite score"),
         ({"a": [1.0]}, {"baseline": "b"}, "one of \\['a'\\].*'b'"),
         ({"a": [1.0]}, {"confidence": 1.5}, "confidence"),
+        ([[1.0, 2.0], [3.0, 4.0]], {}, "`scores` must be a dict"),
     ],
 )
 def test_bad_arguments(scores, options, message):

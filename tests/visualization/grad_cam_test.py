@@ -245,3 +245,36 @@ def test_networks_without_such_a_layer():
     same[0].name = same[1].name = "conv"
     with pytest.raises(ValueError, match="where several have the same"):
         grad_cam(network, networks.data("audio"), "conv")
+
+
+def test_an_activation_that_is_shared():
+    # Once behind the convolution, and once where there are no positions.
+    relu = layers.ReLU()
+    inputs = keras.Input((6, 5, 2), name="image")
+    x = relu(layers.Conv2D(3, 3, padding="same", name="conv")(inputs))
+    x = layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(inputs, layers.Dense(3)(relu(layers.Dense(4)(x))))
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 2)).astype("float32")
+    found = grad_cam(network, x, target=1)
+    assert found.shape == (2, 6, 5) and np.isfinite(found).all()
+    alone = grad_cam(network, x[:1], target=1)
+    np.testing.assert_allclose(found[:1], alone, atol=1e-5)
+    # The same network with two activations of its own.
+    x_in = keras.Input((6, 5, 2), name="image")
+    h = layers.ReLU(name="first")(network.get_layer("conv")(x_in))
+    h = layers.GlobalAveragePooling2D()(h)
+    h = layers.ReLU()(network.layers[-2 - (network.layers[-2] is relu)](h))
+    twin = keras.Model(x_in, network.layers[-1](h))
+    np.testing.assert_allclose(
+        found, grad_cam(twin, x, layer="first", target=1), atol=1e-5
+    )
+
+
+def test_channels_first_is_refused():
+    # Its layers behind the convolution do not say where channels are.
+    inputs = keras.Input((2, 6, 5), name="image")
+    kwargs = {"data_format": "channels_first"}
+    x = layers.GlobalAveragePooling2D(**kwargs)(layers.ReLU()(inputs))
+    network = keras.Model(inputs, layers.Dense(3)(x))
+    with pytest.raises(ValueError, match="needs channels last"):
+        grad_cam(network, np.ones((1, 2, 6, 5), "float32"))

@@ -73,6 +73,25 @@ def test_labels_are_those_of_the_queries_too():
     assert frames(figure) == [RIGHT, WRONG, RIGHT]
 
 
+def test_only_what_is_shown_is_looked_at():
+    images = IMAGES.copy()
+    images[0] = np.nan  # The farthest from the first query.
+    figure = plot_retrieval(QUERIES, CANDIDATES, SOUNDS, images, top=2, show=1)
+    assert len(figure.axes[0].images) == 3
+    with pytest.raises(ValueError, match="finite"):
+        plot_retrieval(QUERIES, CANDIDATES, SOUNDS, images, top=4)
+
+
+def test_labels_must_be_there_and_of_one_kind():
+    given = QUERIES, CANDIDATES, SOUNDS, IMAGES
+    with pytest.raises(ValueError, match="`query_labels`.*without.*-1"):
+        plot_retrieval(*given, [0, -1, 1], [0, 1, 2, 3])
+    with pytest.raises(ValueError, match="`candidate_labels`.*without.*-1"):
+        plot_retrieval(*given, [0, 0, 1], [0, 1, -1, 3])
+    with pytest.raises(ValueError, match="one kind"):
+        plot_retrieval(*given, ["a", "b", "c"], [0, 1, 2, 3])
+
+
 def test_pictures_keep_their_shape():
     wide = RNG.random((3, 4, 8, 3))
     figure = plot_retrieval(QUERIES, CANDIDATES, wide, IMAGES)
@@ -122,7 +141,7 @@ def call(**changes):
         ({"candidates": CANDIDATES * np.nan}, "`candidates` must be finite"),
         ({"query_items": SOUNDS[1:]}, "each of the 3 embeddings.*2 items"),
         ({"candidate_items": IMAGES[..., 0, 0]}, "must be images.*4, 6"),
-        ({"candidate_items": IMAGES[None]}, "Of a video, pass a frame"),
+        ({"candidate_items": IMAGES[:, None]}, "Of a video, pass a frame"),
         ({"query_labels": [0]}, r"`query_labels` must have one label.*\(3,\)"),
         ({"query_labels": [0] * 3}, r"`candidate_labels` must have.*\(4,\)"),
         ({"candidate_labels": [0] * 4}, "need `query_labels`"),

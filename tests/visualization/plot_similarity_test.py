@@ -74,6 +74,7 @@ def test_cosine_of_zeros_and_of_extremes():
         (ROWS * np.inf, COLUMNS, None, "`rows` must be finite"),
         (ROWS[1:], COLUMNS, LABELS, "5 rows and 6 columns"),
         (ROWS, COLUMNS, LABELS[1:], r"`labels` must have one label per sample"),
+        (ROWS, COLUMNS, [-1, -1, 0, 0, 1, 1], "`labels`.*without.*-1"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

@@ -1,3 +1,5 @@
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -86,6 +88,20 @@ def test_validation_alone():
     assert lines(figure) == [(canvas.BLUE, "--", [1, 2], [0.1, 0.2])]
 
 
+def test_validation_alone_of_every_second_epoch():
+    run = types.SimpleNamespace(
+        epoch=[0, 1, 2, 3], history={"val_f1": [0.1, 0.2]}
+    )
+    figure = plot_terms(run, "f1")
+    assert lines(figure) == [(canvas.BLUE, "--", [2, 4], [0.1, 0.2])]
+
+
+def test_a_metric_by_class_does_not_move_the_epochs():
+    logs = {"loss": [2.0, 1.0], "f1": [np.ones(3), np.ones(3)]}
+    figure = plot_terms(logs)
+    assert [line[2] for line in lines(figure)] == [[1, 2]]
+
+
 def test_seeds_are_a_mean_with_a_band():
     runs = np.random.default_rng(0).random((3, 4))
     figure = plot_terms([{"loss": run, "val_loss": run + 1} for run in runs])
@@ -145,6 +161,7 @@ def test_more_terms_than_colours():
         ({"loss": [1.0, np.nan]}, None, "'loss' must be finite.*value 2"),
         ({"loss": [1.0] * 3, "val_loss": [1.0]}, None, "several possible k"),
         ({"loss": [1.0] * 5, "val_loss": [1.0] * 3}, None, "no possible k"),
+        ({"loss": [1.0], "f1": [np.ones(3)]}, "f1", r"one value per.*\(1, 3\)"),
     ],
 )
 def test_bad_input(history, terms, message):

@@ -141,6 +141,8 @@ def test_one_of_two_modalities(kind):
         saliency(network, x)
     with pytest.raises(ValueError, match="`modality` must be one of"):
         saliency(network, x, modality="video")
+    with pytest.raises(ValueError, match="must lead to a tensor.*'frame'"):
+        saliency(network, x, modality=("audio", "frame"))
 
 
 class WithMask(keras.Model):
