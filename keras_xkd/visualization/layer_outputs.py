@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_xkd.backend import gradient_of
+from keras_xkd.backend import no_gradient
 
 
 class LayerOutputs:
@@ -23,7 +24,7 @@ class LayerOutputs:
         self.learned = set()
         layers = layers_of(subject.network)
         with intercepting(layers, self._see):
-            subject.outputs(inputs)
+            no_gradient(subject.outputs, inputs)
 
     def _see(self, layer, output):
         # What comes before all weights are the data themselves.

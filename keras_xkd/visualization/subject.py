@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xkd.backend import no_gradient
 from keras_xkd.distillers.role_model import RoleModel
 from keras_xkd.utils.modalities import check_batch
 from keras_xkd.utils.modalities import known_modalities
@@ -96,9 +97,8 @@ class Subject:
         return ops.take_along_axis(outputs, target, axis=1)[:, 0]
 
     def _resolve(self, target):
-        outputs = ops.convert_to_numpy(
-            ops.stop_gradient(self.outputs(self.inputs_with(self.x)))
-        )
+        outputs = no_gradient(self.outputs, self.inputs_with(self.x))
+        outputs = ops.convert_to_numpy(outputs)
         size, count = outputs.shape
         if target is None:
             return outputs.argmax(axis=1).astype("int32")
