@@ -12,12 +12,13 @@ from tests.distributed import problems
 
 BACKEND = keras.backend.backend()
 TOLERANCE = 1e-5
-# Engine and number of processes; the first is the one that is always tested.
+# Engine and number of processes; the first of its kind is always tested.
 ENGINES = {
     "jax": [("data:8", 1), ("model:8", 1), ("processes", 2)],
     "tensorflow": [("mirrored:2", 1), ("mirrored:4", 1)],
     "torch": [("group", 2), ("group", 3)],
 }[BACKEND]
+KINDS = {name.split(":")[0]: (name, n) for name, n in reversed(ENGINES)}
 # Two players, a queue, a contrast with absent samples.
 QUICK = ["amid", "cmd_queue", "contrast_masked"]
 
@@ -32,9 +33,10 @@ def too_far(folder, engine, processes, names, **extra):
     ]
 
 
-def test_engine(tmp_path):
-    engine, processes = ENGINES[0]
-    assert too_far(tmp_path, engine, processes, QUICK) == [{}] * processes
+@pytest.mark.parametrize("engine, processes", KINDS.values())
+def test_engine(engine, processes, tmp_path):
+    names = QUICK if (engine, processes) == ENGINES[0] else QUICK[:1]
+    assert too_far(tmp_path, engine, processes, names) == [{}] * processes
 
 
 @pytest.mark.slow
