@@ -83,6 +83,7 @@ class RunReport(keras.callbacks.Callback):
     """
 
     # Made anew for each training.
+    state: str
     epochs: list[int]
     logs: dict[str, list[float]]
     _due: float
