@@ -152,10 +152,10 @@ class BackendTrainer(KeepsState):
                 lambda v: getattr(v, "ndim", None), (x, y, sample_weight)
             )
         )
-        if kind in self._discovered:
-            return
         for training in (True, False):
-            report = {}
+            if (kind, training) in self._discovered:
+                continue
+            report, traced = {}, None
 
             def trace(trainable, x, y, sample_weight, training, report=report):
                 with keras.StatelessScope(
@@ -165,9 +165,9 @@ class BackendTrainer(KeepsState):
                     totals, found = self.objective(
                         x, y, sample_weight, training
                     )
-                    y, _ = self.labels(y)
+                    report.update(found)
+                    y, _ = self.labelled(y)
                     self.role_metrics.update(y, found["predictions"], None)
-                report.update(found)
                 return totals
 
             try:
@@ -178,11 +178,13 @@ class BackendTrainer(KeepsState):
             except Exception:
                 # An evaluation may lack what training needs, and the other
                 # way round. A step that is really taken raises this again.
-                continue
-            if training:
-                self._warn_unused(traced.jaxpr)
-            self.terms.ensure(report["terms"], report["extras"])
-        self._discovered.add(kind)
+                pass
+            if report:
+                self.terms.ensure(report["terms"], report["extras"])
+            if traced is not None:
+                self._discovered.add((kind, training))
+                if training:
+                    self._warn_unused(traced.jaxpr)
 
     def _warn_unused(self, jaxpr):
         """Warns about the variables that their player's total ignores."""

@@ -103,8 +103,8 @@ def unlabelled(
 def hide_labels(y: ArrayLike, per_class: int, seed: int = 0) -> np.ndarray:
     """Replaces all labels but a few of each class by -1.
 
-    Train with `SparseCategoricalCrossentropy(ignore_class=-1)`, or take the
-    rows with `y >= 0`.
+    Train with `SparseCategoricalCrossentropy(from_logits=True,
+    ignore_class=-1)`, or take the rows with `y >= 0`.
 
     Args:
         y: Integer labels, shape `(N,)`.

@@ -24,6 +24,7 @@ from keras_xkd.utils.players import Ownership
 from keras_xkd.utils.players import resolve_optimizer
 from keras_xkd.utils.quiet_reading import QuietReading
 from keras_xkd.utils.role_metrics import RoleMetrics
+from keras_xkd.utils.task_loss import reads_logits
 from keras_xkd.utils.task_loss import resolve_task_loss
 from keras_xkd.utils.terms import Terms
 from keras_xkd.utils.terms import check_weights
@@ -167,6 +168,9 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
                 "terms are those that `compute_losses` returns. "
                 f"Received: distillation_loss={distillation_loss}"
             )
+        if reads_logits(task_loss):
+            for network in self.networks(self.main):
+                self.readout.check_logits(network)
         return types.SimpleNamespace(weights=None, pairs={})
 
     # Keras.
@@ -224,14 +228,12 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
         try:
             self.plan = self.prepare(task_loss, distillation_loss)
             weights = check_weights(loss_weights, self.plan.weights)
+            frozen = {r: self.networks(r) for r in self.frozen}
             ownership = Ownership(
                 self.players,
                 self.player_layers,
                 self.trainable_variables,
-                {
-                    role: [v for n in self.networks(role) for v in n.variables]
-                    for role in self.frozen
-                },
+                frozen,
             )
             optimizer = resolve_optimizer(optimizer, ownership)
             super().compile(optimizer=optimizer, **kwargs)
@@ -249,7 +251,7 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
         # With its state in place from the start, a model that is saved
         # before its first step loads like any other.
         self.optimizer.build(ownership.variables)
-        self._discovered: set[str] = set()
+        self._discovered: set[tuple[str, bool]] = set()
         self._peeked = None
         self._warned = self._verified = self._together = False
         self.keep_arguments(**arguments)
@@ -262,11 +264,9 @@ class Distiller(  # type: ignore[misc]  # The backend's steps come first.
         self.check_devices(self.on_nonfinite)
         signature = inspect.signature(keras.Model.fit)
         given = signature.bind(self, x, *args, **kwargs).arguments
-        if isinstance(x, dict) and given.get("y") is None:
-            if given.get("class_weight"):
-                raise ValueError(
-                    "`class_weight` needs labels. Received: y=None"
-                )
+        unlabelled = isinstance(x, dict) and given.get("y") is None
+        if unlabelled and given.get("class_weight"):
+            raise ValueError("`class_weight` needs labels. Received: y=None")
         choose_modes(given.get("callbacks"), self.role_metrics.metrics)
         with watched(given):
             return super().fit(x, *args, **kwargs)

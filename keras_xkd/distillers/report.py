@@ -42,7 +42,7 @@ class Report:
             logs = self.terms.update(
                 totals[0], report["terms"], report["extras"], batch_size
             )
-        y, labelled = self.labels(y)
+        y, labelled = self.labelled(y)
         present = {
             role: modalities.presence(x, self.named[role])
             for role in report["predictions"]
@@ -55,6 +55,10 @@ class Report:
     def labels(self, y: Labels) -> tuple[Labels, Mask]:
         """Labels without gaps, and which samples have one; None for all."""
         return y, None
+
+    def labelled(self, y: Labels) -> tuple[Labels, Mask]:
+        """The same, also where a batch has no labels at all."""
+        return (None, None) if y is None else self.labels(y)
 
     def _get_metrics_result_or_logs(self, logs):
         # Keras asks this at the end of every epoch and evaluation: the one

@@ -5,8 +5,10 @@ import keras
 from keras_xkd.backend import no_gradient
 from keras_xkd.typing import DTypeLike, Modalities, Role, Tensor
 from keras_xkd.utils.made_of_parts import MadeOfParts
+from keras_xkd.utils.modalities import MissingModalityError
 from keras_xkd.utils.modalities import select_modalities
 from keras_xkd.utils.outputs import Outputs
+from keras_xkd.utils.roles import check_roles
 from keras_xkd.utils.roles import name_networks
 
 
@@ -26,6 +28,7 @@ class RoleModel(MadeOfParts, keras.Model):
         dtype: DTypeLike | None = None,
         **roles: Role,
     ) -> None:
+        check_roles(roles, type(self))
         # Every network casts its own inputs.
         super().__init__(name=name, dtype=dtype, autocast=False)
         self.readout = Outputs()
@@ -79,7 +82,10 @@ class RoleModel(MadeOfParts, keras.Model):
                 "`training=False` if a gradient is to pass through it. "
                 f"Received: training={training}"
             )
-        inputs = select_modalities(x, network)
+        try:
+            inputs = select_modalities(x, network)
+        except MissingModalityError as error:
+            raise MissingModalityError(f"The {role}: {error}") from None
         return self.readout.run(network, inputs, training)
 
     def ask(self, role: str, x: Modalities) -> dict[str, Tensor]:

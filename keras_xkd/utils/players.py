@@ -10,7 +10,7 @@ class Ownership:
         players: Names of the players, in order.
         layers_of: A function from a player to the layers that it trains.
         trainable: The variables that will be trained.
-        frozen: A dict `{role: variables}` of the roles that never learn.
+        frozen: A dict `{role: networks}` of the roles that never learn.
 
     Raises:
         ValueError: If a variable is owned by two players, by none, or by a
@@ -18,13 +18,23 @@ class Ownership:
     """
 
     def __init__(self, players, layers_of, trainable, frozen):
+        for player, terms in players.items():
+            if isinstance(terms, str):  # `("critic")` is a string.
+                raise ValueError(
+                    "`players` must have the terms of each player as a tuple, "
+                    f"or None. Received: {terms!r} for '{player}'; a tuple is "
+                    f"({terms!r},)"
+                )
         self.players = list(players)
         self.layers = [list(layers_of(player)) for player in players]
         self.variables = list(trainable)
         self._owner = {}
         self.optimizers = {}  # By player, where each has its own.
         frozen_in = {
-            id(v): role for role, variables in frozen.items() for v in variables
+            id(variable): role
+            for role, networks in frozen.items()
+            for network in networks
+            for variable in network.variables
         }
         trained = {id(v) for v in trainable}
         for index, player in enumerate(self.players):

@@ -3,6 +3,16 @@
 import keras
 
 
+def check_roles(roles, model):
+    """Raises if a role, an attribute of the model, has the name of another."""
+    taken = [role for role in roles if hasattr(model, role)]
+    if taken:
+        raise ValueError(
+            f"Call these roles otherwise: {model.__name__} has methods or "
+            f"attributes of their names. Received: {taken}"
+        )
+
+
 def name_networks(roles):
     """The networks under one name each; checks that they are usable."""
     named = {}

@@ -24,6 +24,7 @@ class Terms:
     def __init__(self, weights, known=False):
         self.known = known
         self.given = () if known else tuple(weights)
+        self.later, self.wrong = set(), set()  # Names from `set_weight`.
         self.weights = {}
         self.metrics = []
         for name, value in weights.items():
@@ -75,19 +76,25 @@ class Terms:
         """
         unknown = sorted(set(self.given) - set(terms))
         if unknown:
+            self.wrong = self.later & set(unknown)
             raise ValueError(
-                f"`loss_weights` names the terms {unknown}, but the terms are "
-                f"{sorted(terms)}."
+                "`loss_weights` or `set_loss_weight` name the terms "
+                f"{unknown}, but the terms are {sorted(terms)}."
             )
 
     def weight_values(self):
         return {n: round(float(w.numpy()), 7) for n, w in self.weights.items()}
 
     def set_weight(self, term, value):
+        for name in self.wrong:  # Corrected by whoever gives another one.
+            self.weights.pop(name)
+        self.given = tuple(n for n in self.given if n not in self.wrong)
+        self.later, self.wrong = self.later - self.wrong, set()
         if not self.known and not self.metrics:
             # Before the first batch any name may turn out to be a term.
             self._add_weight(term, value)
             self.given = (*self.given, term)
+            self.later.add(term)
         if term not in self.weights:
             raise ValueError(
                 f"There is no loss term '{term}'. The terms are "

@@ -25,6 +25,8 @@ def environment(engine, **extra):
     env["KERAS_BACKEND"] = keras.backend.backend()
     if kind in ("data", "model"):
         flags = f"--xla_force_host_platform_device_count={count}"
+        # Devices wait for each other. On a busy machine 40 seconds are short.
+        flags += " --xla_cpu_collective_call_terminate_timeout_seconds=600"
         env["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
     return env | extra
 
