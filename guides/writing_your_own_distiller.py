@@ -19,8 +19,8 @@ mixed precision and saving.
 
 This guide writes a method in 20 lines, and then adds, one at a time, what
 methods need: a weight of their own, labels of their own, a term that compares
-samples, a memory, a second player that learns against the first. At the end
-the method is tested.
+samples, a layer, a memory, a second player that learns against the first. At
+the end the method is tested.
 
 The example is cross-modal: the teacher sees handwritten digits, the student
 hears spoken ones, and it gets no labels. Nothing is downloaded.
@@ -192,8 +192,8 @@ print(f"loss on pseudo-labels: {history['loss'][-1]:.3f}")
 Where some samples have one, the others have -1, as `keras_xkd.data.hide_labels`
 writes. The loss leaves these out if it is told to, by
 `SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)`; a loss given
-by name knows nothing of it. Metrics count -1 as a wrong answer, as in Keras,
-unless the distiller says which samples have a label:
+by name knows nothing of it, and JAX does not even fail. Metrics count -1 as a
+wrong answer, as in Keras, unless the distiller says which samples have a label:
 
 ```python
 def labels(self, y):
@@ -246,6 +246,52 @@ history = distiller.fit(x_train, y_train, epochs=2, verbose=0).history
 print({name: round(v[-1], 3) for name, v in history.items()})
 
 """
+A tapped student predicts a dict of all its outputs. The model that was tapped
+learned the same: `student` above is what you deploy.
+
+## A layer of the method
+
+What a method needs beside its networks, such as a projection where student and
+teacher have features of different widths, is a layer that the constructor makes
+and builds. The distiller trains and saves it, and `summary` lists it.
+"""
+
+
+class Projected(xkd.distillers.Distiller):
+    """Projected features of the student come close to the teacher's."""
+
+    def __init__(self, *, student, teacher, **kwargs):
+        super().__init__(student=student, teacher=teacher, **kwargs)
+        width = teacher.output["features"].shape[-1]
+        self.bridge = layers.Dense(width, name="bridge")
+        self.bridge.build(student.output["features"].shape)
+
+    def compute_losses(self, x, y, sample_weight, training):
+        student = self.run("student", x, training)
+        teacher = self.ask("teacher", x)
+        gap = self.bridge(student["features"]) - teacher["features"]
+        terms = self.task_terms(y, student, sample_weight)
+        terms["features"] = ops.mean(ops.square(gap), axis=-1)
+        return {"student": student, "teacher": teacher}, terms, {}
+
+
+distiller = Projected(student=tapped(network("audio")), teacher=tapped(teacher))
+distiller.compile(
+    "adam",
+    "sparse_categorical_crossentropy",
+    metrics={"student": "accuracy", "teacher": "accuracy"},
+)
+halve = xkd.callbacks.LossWeightSchedule("features", lambda n: 1 / (1 + n))
+history = distiller.fit(
+    x_train, y_train, epochs=2, callbacks=[halve], verbose=0
+).history
+print({name: round(v[-1], 3) for name, v in history.items()})
+
+"""
+The teacher's outputs are returned as well, so that it can have metrics. The
+callback halves the weight of a term in the second epoch;
+`distiller.set_loss_weight("features", 0.5)` does so at any time.
+
 ## A memory
 
 A memory is a layer with variables that no gradient trains. It is a role as the
@@ -377,6 +423,9 @@ history = distiller.fit(x_train, y_train, epochs=5, verbose=0)
 print({name: round(v[-1], 3) for name, v in history.history.items()})
 
 """
+`distiller.optimizer` is a `keras.optimizers.MultiOptimizer`: keep the
+optimizers that you passed to change the rate of one player.
+
 ## Testing it
 
 Four tests find most mistakes. They are short because `compute_losses` is a
