@@ -5,7 +5,7 @@ import keras
 
 def check_roles(roles, model):
     """Raises if a role, an attribute of the model, has the name of another."""
-    taken = [role for role in roles if hasattr(model, role)]
+    taken = [r for r in roles if getattr(model, r, None) is not None]
     if taken:
         raise ValueError(
             f"Call these roles otherwise: {model.__name__} has methods or "
