@@ -4,7 +4,22 @@ import keras
 
 
 def check_roles(roles, model):
-    """Raises if a role, an attribute of the model, has the name of another."""
+    """Raises unless the names of roles are those that the class speaks of.
+
+    Args:
+        roles: A dict `{role: networks}`, None for a role that is left out.
+        model: The class, whose attribute `frozen` names roles. What it
+            inherits may name more.
+    """
+    frozen = vars(model).get("frozen", ())
+    if isinstance(frozen, property):  # It depends on what is to come.
+        frozen = ()
+    unknown = [role for role in frozen if role not in roles]
+    if unknown:
+        raise ValueError(
+            f"`frozen` of {model.__name__} names the roles {unknown}, but it "
+            f"has {sorted(roles)}."
+        )
     taken = [r for r in roles if getattr(model, r, None) is not None]
     if taken:
         raise ValueError(

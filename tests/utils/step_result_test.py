@@ -176,3 +176,12 @@ def test_a_missing_modality_names_the_role():
     distiller.compile("sgd", CE)
     with pytest.raises(ValueError, match="The student: .*'audio' is missing"):
         distiller.fit({"image": np.ones((4, 4))}, np.zeros(4), verbose=0)
+
+
+def test_frozen_roles_must_be_there():
+    class Typing(Returns):
+        frozen = ("techer",)
+
+    given = {"student": classifier("a", 4), "teacher": classifier("b", 4)}
+    with pytest.raises(ValueError, match=r"\['techer'\].*'teacher'"):
+        Typing(**given)
