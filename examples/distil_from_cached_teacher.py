@@ -258,7 +258,7 @@ tenth of a step of 40 ms (`python -m keras_xkd benchmark teacher-cache`).
   only, `outputs=["logits"]` leaves the features out.
 - **The first pass is not free.** It costs an epoch of the teacher, its
   compilation, a few batches that are asked twice, and writing. With a teacher
-  as small as this one it takes some ten epochs to earn that; with a large one,
+  as small as this one it takes several epochs to earn that; with a large one,
   little more than one.
 
 ## With the full data
