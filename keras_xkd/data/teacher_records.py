@@ -73,11 +73,26 @@ def write_shard(path, columns):
     _sync(path.parent)
 
 
+def _map(file, attempts=10):
+    """Maps an array; again where Python stumbles over its own threads.
+
+    NumPy parses the header of a file with `ast`, which fails now and then
+    where several threads do so, up to Python 3.11.7 (python/cpython#106905).
+    A lock could be held by another thread when a process is forked.
+    """
+    for attempt in range(attempts):
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except SystemError:
+            if attempt + 1 == attempts:
+                raise
+
+
 def read_shard(path, name):
     """One column of a shard, mapped into memory."""
     file = path / f"{name}.npy"
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return _map(file)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(
             f"The file '{file}' of a teacher cache is missing or damaged: "

@@ -104,6 +104,25 @@ def test_threads_and_pickles(records):
     check(again, arrays, np.arange(SAMPLES))
 
 
+def test_headers_read_at_the_same_time(records, monkeypatch):
+    """Python's parser may fail in threads; it is asked again."""
+    folder, arrays = records
+    load, left = np.load, [3]
+
+    def stumbling(*args, **kwargs):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise SystemError("AST constructor recursion depth mismatch")
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(np, "load", stumbling)
+    check(TeacherReader(folder), arrays, np.arange(SAMPLES))
+    left[0] = 1000
+    with pytest.raises(SystemError, match="recursion depth"):
+        check(TeacherReader(folder), arrays, np.arange(SAMPLES))
+    assert left[0] == 990
+
+
 def test_damaged_files(records):
     folder, arrays = records
     file = shard_path(folder, 1) / "tokens.npy"

@@ -180,8 +180,8 @@ def test_a_missing_modality_names_the_role():
 
 def test_frozen_roles_must_be_there():
     class Typing(Returns):
-        frozen = ("techer",)
+        frozen = ("teachers",)
 
     given = {"student": classifier("a", 4), "teacher": classifier("b", 4)}
-    with pytest.raises(ValueError, match=r"\['techer'\].*'teacher'"):
+    with pytest.raises(ValueError, match=r"\['teachers'\].*'teacher'"):
         Typing(**given)
