@@ -166,7 +166,7 @@ class BackendTrainer(KeepsState):
                         x, y, sample_weight, training
                     )
                     report.update(found)
-                    y, _ = self.labelled(y)
+                    y, _ = found["labels"]
                     self.role_metrics.update(y, found["predictions"], None)
                 return totals
 

@@ -13,6 +13,7 @@ from keras_xkd.typing import Labels, Mask, Modalities, Tensor, Weights
 from keras_xkd.utils import described
 from keras_xkd.utils import modalities
 from keras_xkd.utils.running_means import RunningMeans
+from keras_xkd.utils.step_result import checked_labels
 
 
 class Report:
@@ -42,7 +43,7 @@ class Report:
             logs = self.terms.update(
                 totals[0], report["terms"], report["extras"], batch_size
             )
-        y, labelled = self.labelled(y)
+        y, labelled = report["labels"]
         present = {
             role: modalities.presence(x, self.named[role])
             for role in report["predictions"]
@@ -58,7 +59,7 @@ class Report:
 
     def labelled(self, y: Labels) -> tuple[Labels, Mask]:
         """The same, also where a batch has no labels at all."""
-        return (None, None) if y is None else self.labels(y)
+        return (None, None) if y is None else checked_labels(self.labels(y))
 
     def _get_metrics_result_or_logs(self, logs):
         # Keras asks this at the end of every epoch and evaluation: the one

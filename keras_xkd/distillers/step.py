@@ -31,6 +31,7 @@ class Step:
         modalities.check_batch(x, y, sample_weight)
         x = modalities.by_name(x, self.named.get(self.main), self.named)
         x = modalities.zero_absent(x)
+        labels = self.labelled(y)
         if training:
             y = self.targets(x, y)
         try:
@@ -43,18 +44,19 @@ class Step:
             here = modalities.presence(x, self.named[self.main])
             terms = self.task_terms(y, own, sample_weight, mask=here)
             result = {self.main: own}, terms, {}
-        read = self.role_metrics.roles & {self.main}
-        outputs, terms, extras = checked(result, read)
+        read = self.role_metrics.roles
+        # A test set may be for the student alone; labels may be missing.
+        all_needed = training and labels[0] is not None
+        needed = read if all_needed else read & {self.main}
+        outputs, terms, extras = checked(result, needed)
         self.terms.check_logs(terms, extras)
         terms = {n: reduce_term(v, sample_weight) for n, v in terms.items()}
         predictions = {
-            role: prediction(outputs[role])
-            for role in self.role_metrics.roles
-            if role in outputs
+            role: prediction(outputs[role]) for role in read if role in outputs
         }
         self._check_something_to_do(terms, y, predictions, training)
-        report = {"terms": terms, "extras": extras, "predictions": predictions}
-        return self._totals(terms, training), report
+        report = dict(terms=terms, extras=extras, predictions=predictions)
+        return self._totals(terms, training), report | {"labels": labels}
 
     def task_terms(
         self,
@@ -129,8 +131,7 @@ class Step:
             own = {
                 name: value
                 for name, value in terms.items()
-                if name in (names or ())
-                or (names is None and name not in claimed)
+                if (name not in claimed if names is None else name in names)
             }
             if training and not own:
                 raise ValueError(

@@ -1,6 +1,8 @@
-"""What `compute_losses` returned: mistakes are named where they are made."""
+"""What a method returned: mistakes are named where they are made."""
 
 from collections.abc import Mapping
+
+import keras
 
 
 def checked(result, roles=()):
@@ -46,6 +48,28 @@ def checked(result, roles=()):
             "without these metrics."
         )
     return outputs, terms, logs
+
+
+def checked_labels(result):
+    """Returns what `labels` returned, or says what is wrong with it."""
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise ValueError(
+            "`labels` must return two things: the labels, and which samples "
+            f"have one, or None for all. Received: {_kind(result)}"
+        )
+    y, mask = result
+    if mask is not None and (_is_mask(y) > _is_mask(mask)):
+        raise ValueError(
+            "`labels` must return the labels first, and then which samples "
+            "have one, shape `(batch,)`. Received: a mask first, and then "
+            f"a tensor of {mask.dtype}"
+        )
+    return y, mask
+
+
+def _is_mask(value):
+    dtype = getattr(value, "dtype", "object")
+    return keras.backend.standardize_dtype(dtype) == "bool"
 
 
 def _kind(value):

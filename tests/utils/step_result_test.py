@@ -52,6 +52,16 @@ def test_mistakes_are_named_and_nothing_changes(mistake, message):
     assert same(before, distiller)
 
 
+def test_metrics_of_a_role_need_its_outputs():
+    given = {"student": classifier("audio", 4), "teacher": classifier("a", 4)}
+    distiller = Returns(**given)
+    distiller.mistake = lambda o, t: (o, t, {})
+    distiller.compile("sgd", CE, metrics={"teacher": ["accuracy"]})
+    x, y = make_data(audio=4)
+    with pytest.raises(ValueError, match="metrics of \\['teacher'\\]"):
+        distiller.fit(x, y, verbose=0)
+
+
 def test_numbers_and_other_mappings_are_fine():
     distiller = Returns(student=classifier("audio", 4))
     distiller.mistake = lambda o, t: [o, {**t, "const": 0.5}, {"log": 2}]
@@ -126,6 +136,27 @@ def test_labels_are_not_asked_for_where_there_are_none():
     history = distiller.fit(x, validation_data=(x,), verbose=0).history
     assert set(history) == {"loss", "size_loss", "val_loss", "val_size_loss"}
     assert "accuracy" in distiller.fit(x, y, verbose=0).history
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda y: y, "`labels` must return two things"),
+        (lambda y: (y >= 0, y), "the labels first.*a mask first"),
+        (lambda y: (y, y >= 0, y), "Received: a tuple of 3"),
+    ],
+)
+def test_what_labels_must_return(wrong, message):
+    class Wrong(Labelled):
+        labels = staticmethod(wrong)
+
+    distiller = Wrong(student=classifier("audio", 4))
+    distiller.compile("sgd", CE, metrics=["accuracy"])
+    before = snapshot(distiller)
+    x, y = make_data(audio=4)
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(x, y, verbose=0)
+    assert same(before, distiller)
 
 
 @pytest.mark.parametrize("where", ["labels", "metric"])
