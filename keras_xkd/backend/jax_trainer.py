@@ -25,7 +25,7 @@ class BackendTrainer(KeepsState):
     def check_devices(self, on_nonfinite):
         """Raises if the distribution that is set cannot train this model."""
         replicas.check_processes()
-        replicas.check_devices_of(self.trainable_variables)
+        replicas.check_devices_of(self.variables)
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_state, metrics = state

@@ -171,17 +171,30 @@ def from_first(tensor):
 def differing(variables):
     """Those of the variables that processes hold different values of.
 
-    They send a number for each variable, the sum of its bits, which unlike
-    that of its values does not depend on the order.
+    They send a number for each variable.
     """
     if not variables:
         return []
-    values = (v.value.detach().reshape(-1).contiguous() for v in variables)
-    own = [x.view(torch.uint8).sum(dtype=torch.int64) for x in values]
-    own = torch.stack(own)
+    own = torch.stack([_fingerprint(v.value.detach()) for v in variables])
     apart = (from_first(own) != own).to(torch.int64)
     dist.all_reduce(apart)
     return [v for v, n in zip(variables, apart.tolist()) if n]
+
+
+def _fingerprint(x, piece=2**20):
+    """A number that depends on every bit of a tensor, and on its place.
+
+    Whole numbers wrap around, and so the order of adding does not matter.
+    """
+    kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    bits = x.reshape(-1).contiguous().view(kind[x.element_size()])
+    total = torch.zeros((), dtype=torch.int64, device=bits.device)
+    for start in range(0, len(bits), piece):  # 8 bytes for each value.
+        part = bits[start : start + piece].to(torch.int64)
+        place = torch.arange(start + 1, start + 1 + len(part)).to(bits.device)
+        # The golden ratio in 64 bits; odd, so that no bit is lost.
+        total += (part * (place * -7046029254386353131 | 1)).sum()
+    return total
 
 
 def follow_first(variables):

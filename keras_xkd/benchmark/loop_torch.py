@@ -1,5 +1,7 @@
 """A training loop written by hand in plain PyTorch."""
 
+import keras
+
 from keras_xkd.benchmark import loop_math
 from keras_xkd.benchmark import native_torch
 
@@ -27,9 +29,11 @@ def make(work, native=False, compiled=False):
     frozen = loop_math.FROZEN[work.method]
     players = loop_math.players_of(work.method, layers)
     batches = work.batches()
+    device = keras.ops.convert_to_tensor(0.0).device  # Where Keras computes.
     if native:
         run = {
-            n: native_torch.part_of(v, work.shape) for n, v in layers.items()
+            n: native_torch.part_of(v, work.shape).to(device)
+            for n, v in layers.items()
         }
         for name in frozen:
             run[name].eval()
@@ -74,7 +78,11 @@ def make(work, native=False, compiled=False):
     data = feed(batches)
 
     def epoch():
-        return float(torch.stack([step(*batch) for batch in data]).mean())
+        losses = []
+        for batch in data:
+            moved = keras.tree.map_structure(lambda v: v.to(device), batch)
+            losses.append(step(*moved))
+        return float(torch.stack(losses).mean())
 
     return epoch
 

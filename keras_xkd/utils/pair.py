@@ -112,12 +112,19 @@ class Pair:
         plain = term
         if sample_weight is not None:
             plain = self(*arguments, None, x, training)
-        size = ops.shape(keras.tree.flatten(student)[0])[0]
-        size = ops.cast(size, "float32") if mask is None else ops.sum(mask)
+        if mask is None:
+            mask = ops.ones(ops.shape(keras.tree.flatten(student)[0])[:1])
+        mask = ops.cast(mask, "float32")
+        size = ops.sum(mask)
         if self.comparison.across_replicas:
             (size,) = replica_total(size)
         if self.comparison.reduction == "sum":
             plain = plain / ops.maximum(size, 1.0)
+        if not self.comparison.across_replicas:
+            # Those that each is compared with; their geometric mean.
+            near = by_replica(lambda m: ops.full_like(m, ops.sum(m)), mask)
+            near = ops.sum(mask * ops.log(ops.maximum(near, 1.0)))
+            size = ops.exp(near / ops.maximum(size, 1.0))
         return term, self.comparison.information(plain, size)
 
 

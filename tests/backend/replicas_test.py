@@ -144,10 +144,50 @@ if BACKEND == "torch":
         assert sorted(sum(buckets, [])) == list(range(6))
         assert [0, 1, 2] in buckets and [5] in buckets
 
+    def test_fingerprints_tell_values_and_places():
+        x = torch.randn(4, 50)
+        one = torch_replicas._fingerprint(x)
+        other = x.clone()
+        other[2, 7] = torch.nextafter(x[2, 7], torch.tensor(9.0))
+        for changed in (x.flip(0), x.T, x.roll(1), -x, other):
+            assert torch_replicas._fingerprint(changed) != one
+        for piece in (1, 7, 200):
+            assert torch_replicas._fingerprint(x, piece) == one
+        # Sums of bits met by chance once in a few hundred such pairs.
+        pairs = torch.randn(5000, 2)
+        found = {int(torch_replicas._fingerprint(pair)) for pair in pairs}
+        assert len(found) == 5000
+        for kind in ("bool", "uint8", "float16", "bfloat16", "int64"):
+            value = torch.tensor([1, 0, 1]).to(getattr(torch, kind))
+            known = torch_replicas._fingerprint(value)
+            assert known != torch_replicas._fingerprint(value.roll(1))
+
     def test_processes_without_a_group(monkeypatch):
         monkeypatch.setenv("WORLD_SIZE", "2")
         with pytest.warns(UserWarning, match="2 processes, but each trains"):
             problems.make("kd")
+
+
+if BACKEND == "jax":
+    from keras_xkd.backend import jax_replicas
+
+    def test_bound_of_a_contrast_within_a_device(monkeypatch):
+        """Each sample is compared with those of its device only."""
+        groups = 4
+        monkeypatch.setattr(jax_replicas, "_data_shards", lambda: groups)
+        contrast = losses.InfoNCE(across_replicas=False)
+        distiller = problems.amid(distillation_loss=contrast)
+        x, y = problems.batches("amid_masked")[0]
+        logs = distiller.test_on_batch(x, y, return_dict=True)
+        seen = np.minimum(*x["present"].values())
+        sizes = seen.reshape(groups, -1).sum(1)
+        mean = np.sum(sizes * np.log(np.maximum(sizes, 1))) / seen.sum()
+        for role in ("student", "auxiliary"):
+            np.testing.assert_allclose(
+                logs[f"{role}_information"],
+                mean - logs[f"{role}_nce_loss"],
+                rtol=1e-5,
+            )
 
 
 if BACKEND == "tensorflow":
