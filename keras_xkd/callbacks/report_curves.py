@@ -83,10 +83,8 @@ def _picture(runs, epochs, name):
         if not drawn or not all(logs):
             raise ValueError(said)
         figure, ax = canvas.new(size=SIZE)
-        # A validation log alone is drawn as what it is.
-        term = name if name in logs[0] else f"val_{name}"
         shown = [types.SimpleNamespace(history=g, epoch=drawn) for g in logs]
-        plot_terms(shown, [term], ax=ax)
+        plot_terms(shown, [name], ax=ax)
     except ValueError as error:
         return f"<figure>{html.caption(title)}{html.note(error)}</figure>"
     if ax.get_legend() is not None:

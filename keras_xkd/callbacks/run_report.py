@@ -139,11 +139,16 @@ class RunReport(keras.callbacks.Callback):
         Args:
             model: The distiller, or any Keras model.
             history: What `fit` returned, its dict, or a list of either, with
-                one for each seed. By default what this callback saw.
+                one for each seed. By default what this callback saw, or else
+                the model's last training.
 
         Returns:
             The path of the page.
         """
+        if history is None and self.state == "not trained":
+            history = getattr(model, "history", None)
+            if not isinstance(history, keras.callbacks.History):
+                history = None
         if history is None:
             history = types.SimpleNamespace(
                 history=self.logs, epoch=self.epochs

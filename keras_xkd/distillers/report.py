@@ -104,7 +104,8 @@ class Report:
 
         Args:
             path: The HTML file.
-            history: What `fit` returned, or a list with one for each seed.
+            history: What `fit` returned, or a list with one for each seed. By
+                default the last training.
             **options: Further arguments of `callbacks.RunReport`.
 
         Returns:

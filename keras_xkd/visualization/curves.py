@@ -54,6 +54,7 @@ def choose(runs, terms=None):
         chosen = [*losses, *filter(is_bound, known)]
         return chosen or [name for name in known if name != "learning_rate"]
     terms = [terms] if isinstance(terms, str) else list(terms)
+    terms = [term.removeprefix("val_") for term in terms]
     found = [t if t in known else f"{t}_loss" for t in terms]
     unknown = [term for term, name in zip(terms, found) if name not in known]
     if unknown or not terms:

@@ -21,9 +21,9 @@ WIDEST = 2.5  # A longer spectrogram is squeezed.
 def plot_attention(
     item: Any,
     maps: Mapping[str, Any] | Any,
-    ax: Any = None,
     kind: Literal["image", "spectrogram", "video"] | None = None,
-) -> Any:
+    ax: canvas.Axes | None = None,
+) -> canvas.Figure:
     """Draws an item, and each map laid over it, side by side.
 
     Under a map the item is grey, so that all colour belongs to the map: the
@@ -38,11 +38,11 @@ def plot_attention(
         maps: A dict `{title: map}` of one map or more, of `saliency` or
             `grad_cam`, each of the shape of the item without channels, from 0
             to 1; or one map.
-        ax: Axes of matplotlib, or None for a new figure.
         kind: `"image"`, `"spectrogram"` or `"video"`. By default, what has
             two axes is an image if it is square, else a spectrogram; what has
             three is an image if the last axis could be channels, else a
             video.
+        ax: Axes of matplotlib, or None for a new figure.
 
     Returns:
         The figure, `ax.figure`.

@@ -76,12 +76,14 @@ def plot_missing_modalities(
     ax.set_ylim(len(subsets) - 0.5, -0.8 if alone else -0.5)
     percent = f"{100 * result.confidence:g} %"
     ax.set_xlabel(f"{metric.replace('_', ' ')}, with {percent} interval")
-    ax.set_ylabel("present")
+    ax.set_ylabel("modalities present")
     ax.grid(axis="x", alpha=0.3)
     if not alone:
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], linewidth=2, **look) for look in looks]
+        full = {"color": canvas.GREY, "linestyle": ":", "label": "with all"}
+        handles.append(Line2D([], [], linewidth=1, **full))
         canvas.legend(ax, handles)
     return ax.figure
 

@@ -29,7 +29,8 @@ def plot_terms(
         terms: Names of logs such as `"loss"`, `"distillation_loss"` (or
             `"distillation"`) and `"accuracy"`. By default all losses and bounds
             of mutual information (`"..._information"`, in nats), and all logs
-            if there are none of these. Validation comes along by itself.
+            if there are none of these. Validation comes along by itself, or
+            alone if there is nothing else.
         ax: Axes of matplotlib, or None for a new figure, in which bounds have
             axes of their own.
 

@@ -44,6 +44,12 @@ def test_runs_of_unequal_length(drawn):
     assert drawn == [[first, second]]
 
 
+def test_a_metric_of_the_validation_alone_is_drawn():
+    text = text_of({"loss": [2.0, 1.0], "val_accuracy": [0.5, 0.75]})
+    assert text.count("<img") == 2
+    assert "terms" not in text.partition("<p")[0]
+
+
 def test_divergence_is_named_by_its_epoch(drawn):
     history = types.SimpleNamespace(
         epoch=[5, 6, 7, 8],

@@ -249,6 +249,14 @@ def test_without_fit(tmp_path, quick):
     assert "Not trained." in page.text
     assert "The model is not compiled." in page.text
     assert ["audio", "4", "float32", "student"] in page.row("audio")
+    # Without the callback, the last training.
+    distiller.compile("sgd")
+    x, _ = make_data(audio=4, image=6)
+    distiller.fit(x, epochs=2, verbose=0)
+    distiller.report(path)
+    page = Page(path)
+    assert "2 epochs." in page.text and "Not trained." not in page.text
+    assert page.row("distillation_loss")
     # The histories of two seeds.
     runs = [{"loss": [3.0, 1.0]}, {"loss": [5.0, 2.0]}]
     RunReport(path, seed=5).write(distiller, runs)

@@ -77,7 +77,7 @@ def test_several_networks():
         assert abs(place - round(place)) < 0.3
         assert (place < round(place)) == first  # The first lies above.
     legend = [t.get_text() for t in axes.get_legend().get_texts()]
-    assert legend == ["before", "after"]
+    assert legend == ["before", "after", "with all"]
 
 
 def test_metric():

@@ -83,8 +83,9 @@ def test_all_logs_where_there_is_no_loss():
     assert legend(figure) == ["agreement"]
 
 
-def test_validation_alone():
-    figure = plot_terms({"loss": [2.0, 1.0], "val_f1": [0.1, 0.2]}, "f1")
+@pytest.mark.parametrize("name", ["f1", "val_f1"])
+def test_validation_alone(name):
+    figure = plot_terms({"loss": [2.0, 1.0], "val_f1": [0.1, 0.2]}, name)
     assert lines(figure) == [(canvas.BLUE, "--", [1, 2], [0.1, 0.2])]
 
 
