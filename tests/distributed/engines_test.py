@@ -47,6 +47,19 @@ def test_all_methods(engine, processes, tmp_path):
     assert found == [{}] * processes
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("engine, processes", ENGINES)
+def test_contrast_within_a_device(engine, processes, tmp_path):
+    parts = int((engine.partition(":")[2]) or processes)
+    if engine.startswith("model"):
+        parts //= 2  # The other axis of the mesh has the weights.
+    found = too_far(
+        tmp_path, engine, processes, list(problems.WITHIN), XKD_PARTS=str(parts)
+    )
+    assert found == [{}] * processes
+
+
 if BACKEND != "jax":  # It shares only batches that its devices divide.
 
     @pytest.mark.slow

@@ -4,6 +4,9 @@ Every problem starts from the same weights and sees the same data wherever it
 runs; there is no dropout and no batch normalisation.
 """
 
+import itertools
+import os
+
 import keras
 import numpy as np
 from keras import layers
@@ -107,6 +110,27 @@ class Spread(distillers.Distiller):
         logits = self.gather(student["logits"])
         terms["spread"] = -ops.mean(ops.var(logits, axis=0))
         return {"student": student}, terms, {}
+
+
+class InParts(losses.InfoNCE):
+    """What a contrast within a device is, on one device."""
+
+    def call(self, y_true, y_pred, mask=None):
+        bounds = np.linspace(0, BATCH, int(os.environ["XKD_PARTS"]) + 1)
+        parts = [slice(*pair) for pair in itertools.pairwise(map(int, bounds))]
+        values = [
+            super(InParts, self).call(
+                y_true[rows], y_pred[rows], None if mask is None else mask[rows]
+            )
+            for rows in parts
+        ]
+        return ops.concatenate(values)
+
+
+def within_a_device():
+    if os.environ.get("XKD_ENGINE", "alone") == "alone":
+        return cross_modal(InParts())
+    return cross_modal(losses.InfoNCE(across_replicas=False))
 
 
 TASK = "sparse_categorical_crossentropy"
@@ -271,10 +295,17 @@ PROBLEMS = {
 }
 
 
+# Their reference is another one, by the number of devices in `XKD_PARTS`.
+WITHIN = {
+    "within_a_device": (within_a_device, "labels weight"),
+    "within_a_device_masked": (within_a_device, "labels present"),
+}
+
+
 def make(name):
     """A compiled distiller whose weights do not depend on where it runs."""
     keras.utils.set_random_seed(0)
-    distiller = PROBLEMS[name][0]()
+    distiller = (PROBLEMS | WITHIN)[name][0]()
     fill(distiller)
     return distiller
 
@@ -292,7 +323,7 @@ def fill(distiller):
 
 def batches(name, rows=BATCH * BATCHES, size=BATCH):
     """The batches of a problem, a list of tuples `(x, y, sample_weight)`."""
-    has = PROBLEMS[name][1].split()
+    has = (PROBLEMS | WITHIN)[name][1].split()
     given = data(rows)
     keys = [
         "audio",
