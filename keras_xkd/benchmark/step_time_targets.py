@@ -53,10 +53,10 @@ def judge(method, size, name, found, merged=None):
 
 
 def is_merged(counts):
-    """Whether `keras.distillation` has no second forward pass to compute.
+    """Whether `keras.distillation` computes nothing twice.
 
     The step of ours is one of the teacher and, with its backward pass, three
-    of the student: a second forward pass would be a quarter more.
+    of the student: one more forward pass would be a quarter more.
     """
     if "keras_distillation" not in counts:
         return False
