@@ -41,7 +41,7 @@ help:
 	@echo "make demo              train a student by cross-modal distillation and show the result"
 	@echo "make test              check style and spelling, then test on all three backends"
 	@echo "make test-distributed  the same training on several devices and processes, and killed ones"
-	@echo "make test-gallery      every example and guide, each on two backends"
+	@echo "make test-gallery      every example and guide, each on two or three backends"
 	@echo "make docs              build the documentation in build/site"
 	@echo "make gallery           run examples and guides, and keep their pictures for the documentation"
 	@echo "make lint              check style and spelling only"
@@ -93,8 +93,8 @@ test-distributed: check-backends $(VENV)/.installed-all
 	@$(MAKE) --no-print-directory test JOBS=1 \
 		PYTEST_ARGS="-m distributed tests/distributed tests/guides $(PYTEST_ARGS)"
 
-# Whole scripts, each in a process of its own: all on JAX, and every second one
-# on TensorFlow, the others on PyTorch.
+# Whole scripts, each in a process of its own: all on JAX, and half of them on
+# TensorFlow and on PyTorch, which take turns by the week; GALLERY=all runs all.
 test-gallery: check-backends $(VENV)/.installed-all
 	@$(MAKE) --no-print-directory test LINT=no \
 		PYTEST_ARGS="-m gallery --dist load tests/examples $(PYTEST_ARGS)"

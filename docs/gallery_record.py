@@ -3,7 +3,7 @@
     python docs/gallery_record.py [FILE...]
 
 Without files it runs the scripts whose code changed since. Each runs in a
-process of its own, cell by cell as in a notebook. Pictures
+process of its own, cell by cell as in a notebook. Pictures, pages
 and `output.json` go to docs/pictures/<script>, where the site finds them.
 """
 
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import site_pages
 import tutobook_cells as cells
@@ -113,11 +114,19 @@ def record(path):
         output = pathlib.Path(folder)
         environment = {**os.environ, "OUTPUT": folder, "MPLBACKEND": "Agg"}
         command = [sys.executable, __file__, "--inside", str(path.resolve())]
+        start = time.monotonic()
         subprocess.run(command, cwd=folder, env=environment, check=True)
+        found = json.loads((output / "output.json").read_text())
+        found["seconds"] = round(time.monotonic() - start)
+        found["cores"] = os.cpu_count()
         target = site_pages.PICTURES / path.stem
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        shutil.copy(output / "output.json", target)
+        text = json.dumps(found, indent=1) + "\n"
+        (target / "output.json").write_text(text)
+        for page in output.glob("*.html"):
+            text = page.read_text().replace(f"{site_pages.ROOT}/", "")
+            (target / page.name).write_text(text)
         for picture in output.glob("*.png"):
             shrink(picture, target / picture.name)
 

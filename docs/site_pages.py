@@ -74,9 +74,12 @@ def script_page(script, folder) -> str:
         f"[Notebook]({name}.ipynb){{ download }}",
         f"[Script]({name}.py){{ download }}",
     ]
+    for page in sorted((PICTURES / name).glob("*.html")):
+        links.append(f"[{page.stem.capitalize()}]({pictures}{page.name})")
     under = " · ".join(links) + "\n{ .downloads data-search-exclude }"
     if record:
-        ran = f"Outputs: {record['with']}."
+        took = f"{record['seconds']} s on {record['cores']} cores"
+        ran = f"Outputs: {record['with']}, {took}."
         under += f"\n\n{ran}\n{{ .ran data-search-exclude }}"
     elif (PICTURES / name).exists():
         under += f"\n\n!!! note\n    {NOT_SHOWN}"
@@ -131,9 +134,10 @@ def gallery() -> dict[str, str | bytes]:
             notebook = tutobook.to_notebook(script)
             found[f"{place}.ipynb"] = json.dumps(notebook, indent=1) + "\n"
             found[f"{place}.py"] = script.path.read_text()
-            for picture in sorted((PICTURES / script.name).glob("*.png")):
-                source = f"pictures/{script.name}/{picture.name}"
-                found[source] = picture.read_bytes()
+            for file in sorted((PICTURES / script.name).glob("*")):
+                if file.suffix in (".png", ".html"):
+                    source = f"pictures/{script.name}/{file.name}"
+                    found[source] = file.read_bytes()
         for path in plain_scripts(folder):
             found[f"{folder}/{path.stem}.md"] = plain_page(path)
     return found

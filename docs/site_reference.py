@@ -137,7 +137,11 @@ AREAS = {
             "mutual_information",
             "complementarity",
         ],
-        "After distillation": ["modality_subsets", "deployment_report"],
+        "After distillation": [
+            "modality_subsets",
+            "deployment_report",
+            "compare_seeds",
+        ],
     },
     "visualization": {},
     "callbacks": {},
