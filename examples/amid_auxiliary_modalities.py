@@ -46,7 +46,7 @@ another question. We will look at it, and the answer for this data is no.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

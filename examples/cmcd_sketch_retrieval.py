@@ -38,7 +38,7 @@ its image. The claims of this example, on handwritten digits:
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

@@ -42,7 +42,7 @@ The script checks these at its end.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

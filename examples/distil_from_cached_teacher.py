@@ -25,8 +25,8 @@ stood. Nothing else changes. The claims of this example:
 - **the teacher's share of the time is gone**: what remains of an epoch is the
   training of the student, and reading the answers.
 
-The second one is a time, which depends on the machine: it is measured here,
-and you are to judge it.
+How much time that is depends on the machine: it is measured here, and you are
+to judge it.
 """
 
 """
@@ -34,7 +34,7 @@ and you are to judge it.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os
@@ -270,11 +270,16 @@ that stays.
 
 ## Does the claim hold?
 
-The weights are the same up to rounding. Times are not asserted: they belong to
-the machine and to what else it does.
+The weights are the same up to rounding, nothing of the teacher is left to run,
+and epochs are shorter. How much shorter belongs to the machine and to what else
+it does.
 """
 
-assert difference["with the teacher"] == 0
+median = {name: np.median(times) for name, times in seconds.items()}
+for name in ("from the cache, float32", "from the cache, float16"):
+    assert models[name][0].teacher.count_params() == 0
+    assert median[name] < median["with the teacher"], median
+
 assert difference["from the cache, float32"] < 1e-4, difference
 assert difference["student alone"] > 1e-2, difference
 gap = accuracy["from the cache, float16"] - accuracy["with the teacher"]

@@ -43,7 +43,7 @@ What we want to see, on the test set and over three seeds:
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

@@ -38,7 +38,7 @@ test points:
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os
@@ -222,8 +222,8 @@ The draw of the authors' notebook shows how. The colour of the plane is the
 class that a network predicts, and how surely; the dots are test points in the
 colour of their true class. The teacher knows the horizontal axis only: it can
 only cut the plane into upright strips, and where the moons overlap it must be
-wrong. The copy has the same strips, though it sees both axes. The perturbed
-student has tilted its boundary towards the moons.
+wrong. The boundary of the copy is nearly that of its teacher, though it sees
+both axes. The perturbed student has tilted its boundary towards the moons.
 """
 
 

@@ -47,7 +47,7 @@ What we want to see, on test sets that are used for nothing else:
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

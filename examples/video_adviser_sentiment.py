@@ -38,7 +38,7 @@ alone; and at test time it reads text only.
 """
 
 """shell
-pip install -q "keras-xkd[hub,viz]"
+pip install -q "keras-xkd[jax,hub,viz]"
 """
 
 import os

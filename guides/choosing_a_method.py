@@ -154,7 +154,7 @@ that was trained on 50 labels alone.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

@@ -28,7 +28,7 @@ and a teacher that runs only once.
 """
 
 """shell
-pip install -q "keras-xkd[data]"
+pip install -q "keras-xkd[jax,data]"
 """
 
 import os

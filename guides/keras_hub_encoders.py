@@ -36,7 +36,7 @@ student = keras_xkd.models.audio_encoder("whisper_tiny_en", trainable=2)
 """
 
 """shell
-pip install -q "keras-xkd[hub]"
+pip install -q "keras-xkd[jax,hub]"
 """
 
 import os

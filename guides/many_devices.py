@@ -99,7 +99,7 @@ KERAS_BACKEND=torch torchrun --nnodes 4 --nproc-per-node 8 \
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import contextlib

@@ -30,7 +30,7 @@ is said about `keras.distillation` is what Keras 3.15.1 does.
 """
 
 """shell
-pip install -q keras-xkd
+pip install -q "keras-xkd[jax]"
 """
 
 import os

@@ -34,7 +34,7 @@ harms, and where it expects help, distillation helps.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os

@@ -31,7 +31,7 @@ hears spoken ones, and it gets no labels. Nothing is downloaded.
 """
 
 """shell
-pip install -q "keras-xkd[viz]"
+pip install -q "keras-xkd[jax,viz]"
 """
 
 import os
