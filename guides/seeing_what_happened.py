@@ -251,21 +251,24 @@ TensorFlow the work is done by tf-keras-vis where it can; on JAX, PyTorch, and
 for networks that it cannot see into, by code of this package that agrees with
 it.
 
-The same spoken digit, for the network with few labels and for the student:
+The same spoken digit, for the network with few labels and for the student; above
+by `grad_cam`, below by `saliency`:
 """
 
 heard = student.predict(x_val["audio"], verbose=0).argmax(-1)
 missed = baseline.predict(x_val["audio"], verbose=0).argmax(-1) != y_val
 (one,) = np.flatnonzero((heard == y_val) & missed)[:1]
 sound = {"audio": x_val["audio"][[one]]}
-maps = {
-    f"{name}, {kind.__name__.replace('_', '-')}": kind(
-        model, sound, target=int(y_val[one])
-    )[0]
-    for kind in (visualization.grad_cam, visualization.saliency)
-    for name, model in {"five labels": baseline, "distilled": student}.items()
-}
-figure = visualization.plot_attention(sound["audio"][0], maps)
+networks = {"five labels a digit": baseline, "distilled": student}
+figure = Figure((8, 5), layout="constrained")
+for ax, attention in zip(
+    figure.subplots(2, 1), (visualization.grad_cam, visualization.saliency)
+):
+    maps = {
+        name: attention(model, sound, target=int(y_val[one]))[0]
+        for name, model in networks.items()
+    }
+    visualization.plot_attention(sound["audio"][0], maps, ax=ax)
 figure.savefig(output / "attention.png")
 print(f"a spoken {y_val[one]}, which the network with few labels mistakes")
 
@@ -301,6 +304,8 @@ for name, (score,) in report.comparison.items():
 """
 One seed is a picture, not a finding: for several, with intervals, give each row
 one number per seed, as in `guides/fair_evaluation.py`.
+
+What was seen above, as this script checks it:
 """
 
 assert agreement(after)[0] > agreement(before)[0] + 0.2

@@ -82,8 +82,9 @@ def plot_missing_modalities(
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], linewidth=2, **look) for look in looks]
-        full = {"color": canvas.GREY, "linestyle": ":", "label": "with all"}
-        handles.append(Line2D([], [], linewidth=1, **full))
+        handles.append(
+            Line2D([], [], color=canvas.GREY, linestyle=":", label="with all")
+        )
         canvas.legend(ax, handles)
     return ax.figure
 

@@ -166,4 +166,6 @@ def visualization() -> None:
     keras_xkd.visualization.plot_embeddings(rows, method="umap")  # type: ignore[arg-type]
     maps = keras_xkd.visualization.saliency(student, x, modality="audio")
     assert_type(maps, np.ndarray)
+    drawn = keras_xkd.visualization.plot_attention(x["image"][0], maps[0])
+    drawn.safe("attention.png")  # type: ignore[attr-defined]
     keras_xkd.visualization.saliency(student, x, engine="shap")  # type: ignore[arg-type]
