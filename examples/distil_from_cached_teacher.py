@@ -270,15 +270,12 @@ that stays.
 
 ## Does the claim hold?
 
-The weights are the same up to rounding, nothing of the teacher is left to run,
-and epochs are shorter. How much shorter belongs to the machine and to what else
-it does.
+The weights are the same up to rounding, and nothing of the teacher is left to
+run. Times are not asserted: they belong to the machine and to what else it does.
 """
 
-median = {name: np.median(times) for name, times in seconds.items()}
 for name in ("from the cache, float32", "from the cache, float16"):
     assert models[name][0].teacher.count_params() == 0
-    assert median[name] < median["with the teacher"], median
 
 assert difference["from the cache, float32"] < 1e-4, difference
 assert difference["student alone"] > 1e-2, difference

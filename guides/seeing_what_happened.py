@@ -257,7 +257,7 @@ by `grad_cam`, below by `saliency`:
 
 heard = student.predict(x_val["audio"], verbose=0).argmax(-1)
 missed = baseline.predict(x_val["audio"], verbose=0).argmax(-1) != y_val
-(one,) = np.flatnonzero((heard == y_val) & missed)[:1]
+one = np.flatnonzero((heard == y_val) & missed)[0]
 sound = {"audio": x_val["audio"][[one]]}
 networks = {"five labels a digit": baseline, "distilled": student}
 figure = Figure((8, 5), layout="constrained")

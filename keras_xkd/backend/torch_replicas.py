@@ -191,7 +191,7 @@ def _fingerprint(x, piece=2**20):
     total = torch.zeros((), dtype=torch.int64, device=bits.device)
     for start in range(0, len(bits), piece):  # 8 bytes for each value.
         part = bits[start : start + piece].to(torch.int64)
-        place = torch.arange(start + 1, start + 1 + len(part)).to(bits.device)
+        place = torch.arange(len(part), device=bits.device) + start + 1
         # The golden ratio in 64 bits; odd, so that no bit is lost.
         total += (part * (place * -7046029254386353131 | 1)).sum()
     return total

@@ -55,8 +55,10 @@ class Step:
             role: prediction(outputs[role]) for role in read if role in outputs
         }
         self._check_something_to_do(terms, y, predictions, training)
-        report = dict(terms=terms, extras=extras, predictions=predictions)
-        return self._totals(terms, training), report | {"labels": labels}
+        report = dict(
+            terms=terms, extras=extras, predictions=predictions, labels=labels
+        )
+        return self._totals(terms, training), report
 
     def task_terms(
         self,
@@ -102,16 +104,13 @@ class Step:
         self, gradients: Sequence[Tensor], variables: Sequence[keras.Variable]
     ) -> list[Tensor]:
         """Zeros for the variables that no term depends on."""
-        unused = [
-            v.path
-            for v, gradient in zip(variables, gradients, strict=True)
-            if gradient is None
-        ]
+        pairs = list(zip(variables, gradients, strict=True))
+        unused = [v.path for v, gradient in pairs if gradient is None]
         if unused:
             self.warn_unused(unused)
         return [
             ops.zeros(v.shape, v.dtype) if gradient is None else gradient
-            for v, gradient in zip(variables, gradients, strict=True)
+            for v, gradient in pairs
         ]
 
     def warn_unused(self, paths: Sequence[str]) -> None:

@@ -112,20 +112,26 @@ class Pair:
         plain = term
         if sample_weight is not None:
             plain = self(*arguments, None, x, training)
-        if mask is None:
-            mask = ops.ones(ops.shape(keras.tree.flatten(student)[0])[:1])
-        mask = ops.cast(mask, "float32")
-        size = ops.sum(mask)
+        rows = ops.shape(keras.tree.flatten(student)[0])[0]
+        size = ops.cast(rows, "float32") if mask is None else ops.sum(mask)
         if self.comparison.across_replicas:
             (size,) = replica_total(size)
         if self.comparison.reduction == "sum":
             plain = plain / ops.maximum(size, 1.0)
         if not self.comparison.across_replicas:
-            # Those that each is compared with; their geometric mean.
-            near = by_replica(lambda m: ops.full_like(m, ops.sum(m)), mask)
-            near = ops.sum(mask * ops.log(ops.maximum(near, 1.0)))
-            size = ops.exp(near / ops.maximum(size, 1.0))
+            size = _near(ops.ones((rows,)) if mask is None else mask)
         return term, self.comparison.information(plain, size)
+
+
+def _near(mask):
+    """How many samples of its replica each is compared with, on average.
+
+    The mean is the geometric one, for a bound that has the logarithm.
+    """
+    mask = ops.cast(mask, "float32")
+    sizes = by_replica(lambda own: ops.full_like(own, ops.sum(own)), mask)
+    logs = ops.sum(mask * ops.log(ops.maximum(sizes, 1.0)))
+    return ops.exp(logs / ops.maximum(ops.sum(mask), 1.0))
 
 
 def resolve_comparisons(distillation_loss):

@@ -58,7 +58,7 @@ def checked_labels(result):
             f"have one, or None for all. Received: {_kind(result)}"
         )
     y, mask = result
-    if mask is not None and (_is_mask(y) > _is_mask(mask)):
+    if mask is not None and _is_mask(y) and not _is_mask(mask):
         raise ValueError(
             "`labels` must return the labels first, and then which samples "
             "have one, shape `(batch,)`. Received: a mask first, and then "
@@ -68,8 +68,9 @@ def checked_labels(result):
 
 
 def _is_mask(value):
-    dtype = getattr(value, "dtype", "object")
-    return keras.backend.standardize_dtype(dtype) == "bool"
+    if not hasattr(value, "dtype"):  # Several labels, in a dict.
+        return False
+    return keras.backend.standardize_dtype(value.dtype) == "bool"
 
 
 def _kind(value):

@@ -6,6 +6,7 @@ import pytest
 
 from keras_xkd.distillers import Distiller
 from keras_xkd.models import tap
+from keras_xkd.utils.step_result import checked_labels
 from tests.distiller_case import classifier
 from tests.distiller_case import make_data
 from tests.distiller_case import same
@@ -157,6 +158,13 @@ def test_what_labels_must_return(wrong, message):
     with pytest.raises(ValueError, match=message):
         distiller.fit(x, y, verbose=0)
     assert same(before, distiller)
+
+
+@pytest.mark.parametrize("y", [{"a": np.zeros(2)}, np.zeros(2), [1, 2]])
+def test_labels_may_be_of_any_kind(y):
+    mask = np.array([True, False])
+    for given in (mask, np.float32(mask), None):
+        assert checked_labels((y, given)) == (y, given)
 
 
 @pytest.mark.parametrize("where", ["labels", "metric"])
